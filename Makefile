@@ -1,0 +1,102 @@
+# make serve   a durable server on port 2181, data in ./data
+# make test    all tests that this machine can run
+# make bench   figures beside Apache ZooKeeper's
+#
+# The rest is for who changes the code; `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+PORT := 2181
+DATA_DIR := data
+PYTEST_ARGS ?=
+ZKSERVER_DIFFERENTIAL_SEEDS ?= 200
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TEST_INSTALLED := $(VENV)/.installed-test
+
+.PHONY: help venv serve test lint types house check bench peers differential docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make serve         run a durable standalone server: port $(PORT), data in ./$(DATA_DIR)"
+	@echo "make test          run the tests; those with Apache's server need 'make peers' before"
+	@echo "make bench         compare with Apache ZooKeeper (needs 'make peers' before)"
+	@echo "make venv          make $(VENV) with zkserver in it"
+	@echo "make check         lint, types and the rules of the house"
+	@echo "make peers         install Apache ZooKeeper and its C library from Debian"
+	@echo "make differential  a long comparison with Apache's server, reply by reply"
+	@echo "make docs          write docs/configuration.md"
+	@echo "make clean         remove $(VENV) and caches; data stay"
+
+venv: $(INSTALLED)
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "$(PYTHON) is not here: install Python 3.11 or newer, or say make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "zkserver needs Python 3.11 or newer; this is $$($(PYTHON) --version)." \
+		"Say make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+		{ echo "$(PYTHON) has no venv module: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m compileall -q src
+	@touch $@
+
+$(TEST_INSTALLED): pyproject.toml $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+serve: $(INSTALLED)
+	@exec $(BIN)/zkserver start-foreground --port $(PORT) --data-dir $(DATA_DIR)
+
+test: $(TEST_INSTALLED)
+	$(BIN)/python -m pytest -q -rfEs $(PYTEST_ARGS)
+
+lint: $(TEST_INSTALLED)
+	$(BIN)/ruff check .
+
+types: $(TEST_INSTALLED)
+	$(BIN)/mypy
+
+house: $(TEST_INSTALLED)
+	$(BIN)/python -m pytest -q tests/unit/test_house.py
+
+check: lint types house
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m compileall -q src
+	$(BIN)/python bench/compare.py
+
+PEER_PACKAGES := zookeeper zookeeper-bin libzookeeper-mt-dev default-jre-headless gcc libc6-dev
+
+peers:
+	@command -v apt-get >/dev/null || \
+		{ echo "make peers installs Debian packages, and this is not Debian:" \
+		"install Apache ZooKeeper, its C library, a Java runtime and a C compiler by hand." >&2; \
+		exit 1; }
+	@if dpkg-query -W -f '$${db:Status-Abbrev}\n' $(PEER_PACKAGES) 2>/dev/null | \
+		awk '$$1 == "ii" { found++ } END { exit found != $(words $(PEER_PACKAGES)) }'; then \
+		echo "make peers: all there: $(PEER_PACKAGES)"; \
+	else \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -q && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends $(PEER_PACKAGES); \
+	fi
+
+differential: $(TEST_INSTALLED)
+	ZKSERVER_DIFFERENTIAL_SEEDS=$(ZKSERVER_DIFFERENTIAL_SEEDS) $(BIN)/python -m pytest \
+		-q -rfEs --timeout 0 tests/peers/test_differential.py $(PYTEST_ARGS)
+
+docs: $(INSTALLED)
+	$(BIN)/python -m zkserver.base.settings > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bench/build
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info

@@ -1,0 +1,227 @@
+"""`Prep`: the next zxid, the changes in flight, and the dispatch by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from zkserver.base import auth
+from zkserver.base import opcodes as op
+from zkserver.base.acl import ANYONE, AclList, Id
+from zkserver.base.auth import Providers
+from zkserver.base.errors import ClientError, ErrorCode
+from zkserver.jute import requests
+from zkserver.jute.codec import JuteError
+from zkserver.jute.txns import Txn
+from zkserver.prep import operations
+from zkserver.prep.changes import Changes, Journal
+from zkserver.session.tracker import SessionTracker
+from zkserver.tree.tree import DataTree
+
+SET_DATA = op.SET_DATA
+CREATE_KINDS = frozenset((op.CREATE, op.CREATE2, op.CREATE_CONTAINER, op.CREATE_TTL))
+WRITES = frozenset(
+    (
+        *CREATE_KINDS,
+        op.DELETE,
+        op.DELETE_CONTAINER,
+        op.SET_DATA,
+        op.SET_ACL,
+        op.MULTI,
+        op.RECONFIG,
+        op.CREATE_SESSION,
+        op.CLOSE_SESSION,
+    )
+)
+"""The operations that become transactions."""
+
+Prepared = tuple[Txn, int | None]
+
+
+class Caller(Protocol):
+    """Who asks: a session (0: the server itself) and the identities it has shown."""
+
+    @property
+    def session_id(self) -> int: ...
+    @property
+    def ids(self) -> Sequence[Id]: ...
+
+
+class Rules(NamedTuple):
+    """What of the configuration decides here."""
+
+    skip_acl: bool = False
+    enforce_quota: bool = False
+    close_session_txn: bool = True
+    reconfig_enabled: bool = False
+
+
+class Prep:
+    """Turns requests into transactions; see the package's docstring.
+
+    `zxid` is the last one given out. `sessions` is asked whether a caller's
+    session is open, and told when one begins to close.
+    """
+
+    def __init__(
+        self,
+        tree: DataTree,
+        sessions: SessionTracker,
+        providers: Providers,
+        rules: Rules | None = None,
+    ) -> None:
+        self.tree = tree
+        self.sessions = sessions
+        self.providers = providers
+        self.rules = rules or Rules()
+        self.changes = Changes(tree)
+        self.live_sessions = sessions.live
+        self.zxid = tree.last_zxid
+
+    def prepare(
+        self, kind: int, caller: Caller, cxid: int, body: bytes, time_ms: int
+    ) -> Prepared | None:
+        """The transaction for a request of type `kind`, and the tree digest after it.
+
+        A refused request gives an ERROR transaction, which has no digest. None
+        means that the record cannot be read: it takes no zxid, and the client is
+        to be told MARSHALLINGERROR.
+        """
+        session_id = caller.session_id
+        try:
+            fields = self._decode(kind, body)
+        except JuteError as fault:
+            if kind != op.MULTI or isinstance(fault, requests.NullAclError):
+                return None
+            # Java counts a multi before it reads it.
+            self.zxid += 1
+            code = int(ErrorCode.MARSHALLINGERROR)
+            return (session_id, cxid, self.zxid, time_ms, op.ERROR, (code,)), None
+        self.zxid = zxid = self.zxid + 1
+        try:
+            if kind == SET_DATA:
+                result = operations.set_data(self, caller, zxid, time_ms, fields)
+            else:
+                result = self._dispatch(kind, caller, zxid, time_ms, fields)
+        except ClientError as refusal:
+            code = int(refusal.code)
+            return (session_id, cxid, zxid, time_ms, op.ERROR, (code,)), None
+        digest = self.changes.digest if self.tree.digest_enabled else None
+        return (session_id, cxid, zxid, time_ms, kind, result), digest
+
+    def prepare_create_session(
+        self, session_id: int, timeout_ms: int, time_ms: int
+    ) -> Prepared:
+        """The transaction that opens a session."""
+        self.zxid = zxid = self.zxid + 1
+        digest = self.changes.digest if self.tree.digest_enabled else None
+        return (session_id, 0, zxid, time_ms, op.CREATE_SESSION, (timeout_ms,)), digest
+
+    def applied(self, zxid: int) -> None:
+        """The tree holds everything up to `zxid` now."""
+        self.changes.applied(zxid)
+
+    def _decode(self, kind: int, body: bytes) -> Any:
+        if kind == SET_DATA:
+            return requests.set_data(body)[0]
+        if kind in CREATE_KINDS:
+            return requests.create(body, with_ttl=kind == op.CREATE_TTL)[0]
+        if kind == op.DELETE:
+            return requests.path_version(body)[0]
+        if kind == op.SET_ACL:
+            return requests.set_acl(body)
+        if kind == op.MULTI:
+            return requests.multi(body)
+        if kind == op.DELETE_CONTAINER:
+            return requests.path(body)
+        if kind == op.CREATE_SESSION:
+            return requests.create_session(body)
+        if kind == op.RECONFIG:
+            return requests.reconfig(body)
+        return None
+
+    def _dispatch(self, kind: int, caller: Caller, zxid: int, time_ms: int, fields: Any) -> Any:
+        if kind in CREATE_KINDS:
+            return operations.create(self, kind, caller, zxid, time_ms, fields)
+        if kind == op.SET_DATA:
+            return operations.set_data(self, caller, zxid, time_ms, fields)
+        if kind == op.DELETE:
+            return operations.delete(self, caller, zxid, fields)
+        if kind == op.MULTI:
+            return self._multi(caller, zxid, time_ms, fields)
+        if kind == op.CLOSE_SESSION:
+            return operations.close_session(self, caller.session_id, zxid)
+        if kind == op.SET_ACL:
+            return operations.set_acl(self, caller, zxid, fields)
+        if kind == op.CHECK:
+            return operations.check(self, caller, fields)
+        if kind == op.DELETE_CONTAINER:
+            return operations.delete_container(self, zxid, fields)
+        if kind == op.CREATE_SESSION:
+            return (fields,)
+        if kind == op.RECONFIG:
+            # No ensemble to reconfigure: the answers of a standalone Apache server.
+            if not self.rules.reconfig_enabled:
+                raise ClientError(ErrorCode.RECONFIGDISABLED)
+            self.check_session(caller)
+            raise ClientError(ErrorCode.UNIMPLEMENTED)
+        # A read among the operations of a write multi: Java has no txn for it.
+        raise ClientError(ErrorCode.MARSHALLINGERROR)
+
+    def _multi(self, caller: Caller, zxid: int, time_ms: int, operations_: Any) -> Any:
+        """All or nothing: what the operations before a failing one did is undone.
+
+        The failing one carries its code, those behind it RUNTIMEINCONSISTENCY.
+        """
+        for kind, fields in operations_:
+            # Java meets a null pointer in both cases.
+            if fields[0] is None or kind in (op.GET_DATA, op.GET_CHILDREN):
+                raise ClientError(ErrorCode.MARSHALLINGERROR)
+        changes = self.changes
+        digest_before = changes.digest
+        journal: Journal = []
+        changes.journal = journal
+        body: list[tuple[int, Any]] = []
+        failed = False
+        for kind, fields in operations_:
+            if failed:
+                body.append((op.ERROR, (int(ErrorCode.RUNTIMEINCONSISTENCY),)))
+                continue
+            try:
+                body.append((kind, self._dispatch(kind, caller, zxid, time_ms, fields)))
+            except ClientError as refusal:
+                changes.rollback(journal, digest_before)
+                if refusal.code == ErrorCode.MARSHALLINGERROR:
+                    # Not a refusal to Java but a fault, which fails the request as a whole.
+                    changes.journal = None
+                    raise
+                failed = True
+                body.append((op.ERROR, (int(refusal.code),)))
+        changes.journal = None
+        return tuple(body)
+
+    # What the operations ask
+
+    def check_session(self, caller: Caller) -> None:
+        """Raises SESSIONEXPIRED unless the caller's session is open."""
+        self.sessions.check(caller.session_id)
+
+    def check_acl(self, acl: AclList, perm: int, caller: Caller) -> None:
+        """Raises NOAUTH unless `acl` grants any of `perm` to the caller."""
+        for granted, who in acl:
+            if granted & perm and who == ANYONE:
+                return
+        if not auth.check_acl(acl, perm, caller.ids, self.providers, self.rules.skip_acl):
+            raise ClientError(ErrorCode.NOAUTH)
+
+    def fix_up_acl(self, acl: AclList, caller: Caller) -> AclList:
+        """The list as it is stored: without doubles, "auth" expanded; or INVALIDACL."""
+        if len(acl) == 1 and acl[0][1] == ANYONE:
+            return acl
+        return auth.fix_up_acl(acl, caller.ids, self.providers)
+
+    def check_quota(self, path: bytes, size_bytes: int, count: int) -> None:
+        """Raises QUOTAEXCEEDED when quotas are enforced and a hard limit would be passed."""
+        if self.rules.enforce_quota and operations.quota_exceeded(self, path, size_bytes, count):
+            raise ClientError(ErrorCode.QUOTAEXCEEDED)
+

@@ -1,0 +1,174 @@
+"""Snapshots without stalling clients: a forked child writes the tree as it stood.
+
+The child shares the parent's memory as of the fork, so what it writes is exactly
+the tree at its zxid. It closes every inherited socket first: a client whose
+connection the parent closes must see that at once. It reports through a pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from zkserver.base.config import Config
+from zkserver.base.errors import ExitCode, FatalError
+from zkserver.base.zxid import hex_zxid
+from zkserver.runtime import clock
+from zkserver.runtime.disk import RealDisk
+from zkserver.runtime.logs import get_log
+from zkserver.server.server import Server
+from zkserver.storage import snapshot
+from zkserver.storage.layout import Layout
+
+log = get_log("snapshot")
+
+_CHILD_NICENESS = 10
+_FIRST_INHERITED_DESCRIPTOR = 3
+
+
+class Snapshots:
+    """Decides when a snapshot is due, and has one written at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        layout: Layout,
+        server: Server,
+        roll_log: Callable[[], None],
+        failed: Callable[[FatalError], None],
+    ) -> None:
+        self._config = config
+        self._layout = layout
+        self._server = server
+        self._roll_log = roll_log
+        self._failed = failed
+        self._child = 0
+        self._started_ms = 0.0
+        self._report = b""
+        self._txns = 0
+        self._draw()
+
+    def _draw(self) -> None:
+        """Thresholds by chance, so that the servers of an ensemble do not snapshot together."""
+        config = self._config
+        half = config.snap_count // 2
+        self._txn_limit = half + random.randint(0, half)
+        half_bytes = config.snap_size_limit_kb * 1024 // 2
+        self._byte_limit = half_bytes + random.randint(0, max(half_bytes, 0))
+
+    def committed(self, txns: int, log_bytes: int) -> None:
+        """Count transactions that were applied; take a snapshot when enough have gathered."""
+        self._txns += txns
+        too_large = self._config.snap_size_limit_kb > 0 and log_bytes > self._byte_limit
+        if (self._txns > self._txn_limit or too_large) and not self._child:
+            self._txns = 0
+            self._draw()
+            self._roll_log()
+            self.take()
+
+    def take(self) -> None:
+        """Begin a snapshot of the tree as it is now, unless one is being written."""
+        if self._child:
+            return
+        self._started_ms = clock.precise_ms()
+        if not hasattr(os, "fork"):
+            log.warn("no fork on this platform: clients wait while the snapshot is written")
+            self._finish(self._save())
+            return
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            self._run_child(writer)
+        os.close(writer)
+        self._child = child
+        self._report = b""
+        asyncio.get_running_loop().add_reader(reader, self._read_report, reader)
+
+    def stop(self) -> None:
+        """End a snapshot that is being written; its file is removed at the next start."""
+        if self._child:
+            with suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
+
+    def _run_child(self, writer: int) -> None:
+        """In the child: write the snapshot, report, and end without any clean-up."""
+        exit_code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.closerange(_FIRST_INHERITED_DESCRIPTOR, writer)
+            os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
+            os.nice(_CHILD_NICENESS)
+            os.write(writer, json.dumps(self._save()).encode())
+            exit_code = 0
+        finally:
+            os._exit(exit_code)
+
+    def _save(self) -> dict[str, object]:
+        config, server = self._config, self._server
+        tree = server.tree
+        try:
+            saved = snapshot.save(
+                RealDisk(),
+                self._layout,
+                tree,
+                server.sessions.timeouts(),
+                compression=config.snapshot_compression_method,
+                digest_enabled=config.digest_enabled,
+                serialize_last_zxid=config.serialize_last_processed_zxid_enabled,
+            )
+        except OSError as error:
+            return {"error": str(error)}
+        return {
+            "path": saved.path,
+            "zxid": saved.zxid,
+            "bytes": saved.size_bytes,
+            "digest_differs": config.digest_enabled and saved.digest != tree.digest,
+        }
+
+    def _read_report(self, reader: int) -> None:
+        piece = os.read(reader, 65536)
+        self._report += piece
+        if piece:
+            return
+        asyncio.get_running_loop().remove_reader(reader)
+        os.close(reader)
+        os.waitpid(self._child, 0)
+        self._child = 0
+        self._finish(json.loads(self._report) if self._report else {"error": "the child died"})
+
+    def _finish(self, report: dict[str, object]) -> None:
+        stats = self._server.stats
+        took_ms = round(clock.precise_ms() - self._started_ms)
+        if "error" in report:
+            stats.snapshot_errors += 1
+            self._fail(
+                f"cannot write a snapshot into {self._layout.snapshot_folder}: {report['error']}. "
+                "Every acknowledged change is in the log; make room on that disk or repair it, "
+                "and start again"
+            )
+            return
+        stats.snapshots += 1
+        stats.last_snapshot_ms = took_ms
+        if report["digest_differs"]:
+            stats.digest_mismatches += 1
+            self._fail(f"the digests of the znodes in {report['path']} do not sum to the tree's")
+            return
+        log.info(
+            "snapshot written",
+            path=str(report["path"]),
+            zxid="0x" + hex_zxid(int(str(report["zxid"]))),
+            size_bytes=int(str(report["bytes"])),
+            took_ms=took_ms,
+        )
+
+    def _fail(self, message: str) -> None:
+        self._failed(FatalError(ExitCode.TXNLOG_ERROR_TAKING_SNAPSHOT, message))

@@ -1,0 +1,243 @@
+"""The four-letter words: a question of four bytes on a fresh connection, a text back.
+
+Words, forms and the whitelist rule are Apache ZooKeeper 3.9's, because scripts read
+them; `dump` tells expiry as a remaining time, `envi` tells of Python instead of Java,
+`mntr` shows only what is measured. What concerns the machine and not the
+server (environment, sizes of directories, descriptors) comes in through `Host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from zkserver import __version__
+from zkserver.server.monitor import metrics
+from zkserver.server.reads import NAMES
+from zkserver.tree.watches import WatchTable
+
+if TYPE_CHECKING:
+    from zkserver.server.connection import Connection
+    from zkserver.server.server import Server
+
+VERSION = f"3.9.5-zkserver-{__version__}, built on 2026-11-24 00:00 UTC"
+"""In Apache's form, which clients take apart: what it is compatible with, then what it is."""
+
+TELNET_CLOSE = "telnet close"
+_MASK64 = 0xFFFFFFFFFFFFFFFF
+
+
+def answer(server: Server, chunk: bytes) -> str:
+    """The whole answer to the word that `chunk` begins with (stmk: with its mask behind it)."""
+    word = WORDS[chunk[:4]]
+    if word == TELNET_CLOSE:
+        return ""
+    if not server.four_letter_allowed(word):
+        return f"{word} is not executed because it is not in the whitelist.\n"
+    if word == "cons":
+        return cons(server)
+    if word == "stmk":
+        server.trace_mask = int.from_bytes(chunk[4:12], "big", signed=True)
+        return str(server.trace_mask)
+    return _ANSWERS[word](server)
+
+
+def conf(server: Server) -> str:
+    """The configuration that is in force."""
+    config = server.config
+    data_size, log_size = server.host.directory_sizes()
+    rows = {
+        "clientPort": server.host.client_port(),
+        "secureClientPort": -1,
+        "dataDir": f"{config.data_dir}/version-2",
+        "dataDirSize": data_size,
+        "dataLogDir": f"{config.data_log_dir}/version-2",
+        "dataLogSize": log_size,
+        "tickTime": config.tick_time_ms,
+        "maxClientCnxns": config.max_client_cnxns,
+        "minSessionTimeout": config.min_session_timeout_ms,
+        "maxSessionTimeout": config.max_session_timeout_ms,
+        "clientPortListenBacklog": config.client_port_listen_backlog,
+        "serverId": 0,
+    }
+    return "".join(f"{key}={value}\n" for key, value in rows.items())
+
+
+def describe(connection: Connection, brief: bool) -> str:
+    """One connection as cons and (brief) stat print it."""
+    interest = (not connection.reading_paused) + 4 * connection.writing_blocked
+    text = (
+        f" /{connection.address}:{connection.port}[{interest:x}](queued={len(connection.waiting)},"
+        f"recved={connection.packets_received},sent={connection.packets_sent}"
+    )
+    if not brief and connection.session_id:
+        latency = connection.latency
+        last = "NA" if connection.last_kind is None else NAMES.get(connection.last_kind, "NA")
+        average_ms = latency.total_ms // latency.count if latency.count else 0
+        text += (
+            f",sid=0x{connection.session_id & _MASK64:x},lop={last}"
+            f",est={connection.established_ms},to={connection.session_timeout_ms}"
+        )
+        if connection.cxid >= 0:
+            text += f",lcxid=0x{connection.cxid:x}"
+        text += (
+            f",lzxid=0x{connection.last_zxid & _MASK64:x},lresp={connection.last_response_ms}"
+            f",llat={connection.last_latency_ms},minlat={latency.min_ms}"
+            f",avglat={average_ms},maxlat={latency.max_ms}"
+        )
+    return text + ")\n"
+
+
+def cons(server: Server) -> str:
+    """Every connection with its session and figures."""
+    return "".join(describe(each, brief=False) for each in server.connections) + "\n"
+
+
+def crst(server: Server) -> str:
+    """Begin the figures of every connection anew."""
+    for connection in server.connections:
+        connection.packets_received = connection.packets_sent = 0
+        connection.latency.reset()
+    return "Connection stats reset.\n"
+
+
+def srst(server: Server) -> str:
+    """Begin the figures of the server anew."""
+    server.stats.reset()
+    return "Server stats reset.\n"
+
+
+def dump(server: Server) -> str:
+    """Sessions by when they expire, ephemerals by session, connections."""
+    now_ms = server.now_ms()
+    buckets = server.sessions.dump(now_ms)
+    lines = ["SessionTracker dump:", f"Session Sets ({len(buckets)})/({len(server.sessions)}):"]
+    for remaining_ms, session_ids in buckets:
+        lines.append(f"{len(session_ids)} expire in {remaining_ms} ms:")
+        lines += [f"\t0x{each & _MASK64:x}" for each in session_ids]
+    ephemerals = server.tree.ephemerals
+    lines += ["ephemeral nodes dump:", f"Sessions with Ephemerals ({len(ephemerals)}):"]
+    for session_id, paths in ephemerals.items():
+        lines.append(f"0x{session_id & _MASK64:x}:")
+        lines += ["\t" + path.decode("utf-8", "replace") for path in paths]
+    connections = server.connections
+    lines += ["Connections dump:", f"Connections Sets (1)/({len(connections)}):"]
+    lines += [
+        f"\tip: /{each.address}:{each.port} sessionId: 0x{each.session_id & _MASK64:x}"
+        for each in connections
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def envi(server: Server) -> str:
+    """What the server runs on."""
+    rows = {"zookeeper.version": VERSION, **server.host.environment()}
+    return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in rows.items())
+
+
+def srvr(server: Server) -> str:
+    """Figures of the server."""
+    return f"Zookeeper version: {VERSION}\n" + _figures(server)
+
+
+def stat(server: Server) -> str:
+    """Figures of the server, and its connections."""
+    clients = "".join(describe(each, brief=True) for each in server.connections)
+    return f"Zookeeper version: {VERSION}\nClients:\n{clients}\n" + _figures(server)
+
+
+def _figures(server: Server) -> str:
+    stats, latency = server.stats, server.stats.latency
+    return (
+        f"Latency min/avg/max: {latency.min_ms}/{latency.average_ms()}/{latency.max_ms}\n"
+        f"Received: {stats.packets_received}\n"
+        f"Sent: {stats.packets_sent}\n"
+        f"Connections: {len(server.connections)}\n"
+        f"Outstanding: {server.in_flight}\n"
+        f"Zxid: 0x{server.tree.last_zxid & _MASK64:x}\n"
+        "Mode: standalone\n"
+        f"Node count: {server.tree.znode_count()}\n"
+    )
+
+
+def wchs(server: Server) -> str:
+    """How many watch how much; data watches, as everywhere in these words."""
+    summary = server.tree.data_watches.summary()
+    return (
+        f"{summary.connections} connections watching {summary.paths} paths\n"
+        f"Total watches:{summary.watches}\n"
+    )
+
+
+def _listed(rows: Iterable[tuple[str, Iterable[str]]]) -> str:
+    lines = [line for head, items in rows for line in (head, *(f"\t{item}" for item in items))]
+    return "\n".join(lines) + "\n"
+
+
+def wchc(server: Server) -> str:
+    """The paths that each session watches."""
+    table: WatchTable = server.tree.data_watches
+    rows = []
+    for connection in server.connections:
+        paths = table.by_watcher.get(connection)
+        if paths:
+            texts = [path.decode("utf-8", "replace") for path in paths]
+            rows.append((f"0x{connection.session_id & _MASK64:x}", texts))
+    return _listed(rows)
+
+
+def wchp(server: Server) -> str:
+    """The sessions that watch each path."""
+    rows = []
+    session_of = {each: f"0x{each.session_id & _MASK64:x}" for each in server.connections}
+    for path, watchers in server.tree.data_watches.by_path.items():
+        ids = [session_of[each] for each in session_of if each in watchers]
+        rows.append((path.decode("utf-8", "replace"), ids))
+    return _listed(rows)
+
+
+def dirs(server: Server) -> str:
+    """Bytes of snapshots and of logs."""
+    data_size, log_size = server.host.directory_sizes()
+    return f"datadir_size: {data_size}\nlogdir_size: {log_size}\n"
+
+
+def mntr(server: Server) -> str:
+    """The figures that are measured, under Apache's names."""
+    rows = {"version": VERSION, "server_state": "standalone", **metrics(server)}
+    return "".join(f"zk_{key}\t{value}\n" for key, value in rows.items())
+
+
+def hash_(server: Server) -> str:
+    """The tree digest after every 128th transaction."""
+    return "".join(f"{zxid:x}: {_signed(digest)}\n" for zxid, digest in server.tree.digest_log)
+
+
+def _signed(digest: int) -> int:
+    return digest - (1 << 64) if digest >> 63 else digest
+
+
+_ANSWERS: dict[str, Callable[[Server], str]] = {
+    "conf": conf,
+    "crst": crst,
+    "dirs": dirs,
+    "dump": dump,
+    "envi": envi,
+    "gtmk": lambda server: str(server.trace_mask),
+    "hash": hash_,
+    "isro": lambda _: "rw",
+    "mntr": mntr,
+    "ruok": lambda _: "imok",
+    "srst": srst,
+    "srvr": srvr,
+    "stat": stat,
+    "wchc": wchc,
+    "wchp": wchp,
+    "wchs": wchs,
+}
+
+WORDS: dict[bytes, str] = {
+    **{word.encode(): word for word in (*_ANSWERS, "cons", "stmk")},
+    b"\xff\xf4\xff\xfd": TELNET_CLOSE,
+}
+"""Words by the four bytes they are asked with."""

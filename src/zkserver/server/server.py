@@ -1,0 +1,245 @@
+"""`Server`: one standalone server, tied together, without its sockets.
+
+The runtime makes one from what was restored, gives every accepted socket a
+`Connection`, calls `tick` now and then, and stands in for the outside as `Host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from zkserver.base import opcodes as op
+from zkserver.base.acl import Id
+from zkserver.base.auth import Providers
+from zkserver.base.config import Config
+from zkserver.base.errors import LinkError
+from zkserver.prep.prep import Prep, Rules
+from zkserver.server.connection import CLOSED, Connection
+from zkserver.server.containers import ContainerReaper
+from zkserver.server.pipeline import Pipeline
+from zkserver.server.stats import ServerStats
+from zkserver.server.throttle import ConnectionThrottle, LargeRequests
+from zkserver.session import handshake, passwords
+from zkserver.session.handshake import ConnectRequest
+from zkserver.session.tracker import SessionTracker
+from zkserver.tree.tree import DataTree
+
+
+class Host(Protocol):
+    """What the server asks of the process around it."""
+
+    def batch_is_open(self) -> None:
+        """Transactions wait for the disk; come for them when this turn ends."""
+
+    def report(self, event: str, **facts: object) -> None:
+        """One line for the log."""
+
+    def random(self) -> float:
+        """A number from 0 up to 1."""
+
+    def client_port(self) -> int:
+        """The port that clients come to."""
+
+    def environment(self) -> dict[str, str]:
+        """Facts about the machine and the process, by name."""
+
+    def directory_sizes(self) -> tuple[int, int]:
+        """Bytes of snapshots and of logs."""
+
+    def descriptor_counts(self) -> tuple[int, int]:
+        """Open file descriptors, and how many there may be."""
+
+
+class Server:
+    """The state that connections share. Times: `now_ms` monotonic, `wall_ms` the calendar's."""
+
+    def __init__(
+        self,
+        config: Config,
+        tree: DataTree,
+        session_timeouts_ms: dict[int, int],
+        providers: Providers,
+        host: Host,
+        now_ms: Callable[[], int],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self.config = config
+        self.tree = tree
+        self.providers = providers
+        self.host = host
+        self.now_ms = now_ms
+        self.wall_ms = wall_ms
+        self.stats = ServerStats()
+        self.started_ms = now_ms()
+        # Kept for the words gtmk and stmk; Java's default. Nothing is traced by it.
+        self.trace_mask: int = 306
+        # A standalone Apache server calls itself 1 here, whatever its myid.
+        self.sessions = SessionTracker(config.tick_time_ms, 1, now_ms())
+        for session_id, timeout_ms in session_timeouts_ms.items():
+            self.sessions.add(session_id, timeout_ms, now_ms())
+        rules = Rules(
+            config.skip_acl,
+            config.enforce_quota,
+            config.close_session_txn_enabled,
+            config.reconfig_enabled,
+        )
+        self.pipeline = Pipeline(self, Prep(tree, self.sessions, providers, rules))
+        self.containers = ContainerReaper(self)
+        self.large_requests = LargeRequests(
+            config.large_request_max_bytes, config.large_request_threshold
+        )
+        self.connection_throttle = ConnectionThrottle.from_config(config, now_ms())
+        self.connections: dict[Connection, None] = {}
+        self.by_session: dict[int, Connection] = {}
+        # Connections with output that no receive of their own will flush.
+        self.unflushed: dict[Connection, None] = {}
+        # Writes on their way and reads behind them, of all connections.
+        self.in_flight = 0
+        # Both clocks, as of the chunk of requests that is being served.
+        self.chunk_ms = now_ms()
+        self.chunk_wall_ms = wall_ms()
+        self.outstanding_limit = config.global_outstanding_limit
+        self._throttled: dict[Connection, None] = {}
+        self._per_address: dict[str, int] = {}
+        # Connections that have not asked for a session yet, oldest first, and
+        # until when (monotonic ms) they may take to do so.
+        self._sessionless: dict[Connection, int] = {}
+        self._required_schemes = (
+            config.enforce_auth_schemes if config.enforce_auth_enabled else ()
+        )
+
+    # Connections
+
+    def admit(self, address: str) -> str | None:
+        """Why a new connection from `address` may not stay; None if it may."""
+        config = self.config
+        if 0 < config.max_cnxns <= len(self.connections):
+            return f"too many connections (maxCnxns={config.max_cnxns})"
+        if 0 < config.max_client_cnxns <= self._per_address.get(address, 0):
+            return f"too many connections from {address} (maxClientCnxns={config.max_client_cnxns})"
+        return None
+
+    def add(self, connection: Connection) -> None:
+        """A connection was accepted."""
+        self.connections[connection] = None
+        count = self._per_address.get(connection.address, 0)
+        self._per_address[connection.address] = count + 1
+        self._sessionless[connection] = self.now_ms() + self.config.sessionless_timeout_ms
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is closed: its watches go, its session stays."""
+        if self.connections.pop(connection, self) is self:
+            return
+        count = self._per_address.pop(connection.address) - 1
+        if count:
+            self._per_address[connection.address] = count
+        if self.by_session.get(connection.session_id) is connection:
+            del self.by_session[connection.session_id]
+        self.tree.data_watches.remove_watcher(connection)
+        self.tree.child_watches.remove_watcher(connection)
+        self._throttled.pop(connection, None)
+        self._sessionless.pop(connection, None)
+        # Reads that wait will never be served; writes are counted when applied.
+        self.in_flight -= sum(entry is not None for entry in connection.waiting)
+        connection.waiting.clear()
+
+    def report(self, connection: Connection, reason: str) -> None:
+        """Say in one line why a client's connection is closed."""
+        self.host.report(
+            "closing connection",
+            client=f"{connection.address}:{connection.port}",
+            session=f"0x{connection.session_id & 0xFFFFFFFFFFFFFFFF:x}",
+            reason=reason,
+        )
+
+    def connect(self, connection: Connection, request: ConnectRequest) -> None:
+        """Open a new session for a connection, or give it back the one it names."""
+        config = self.config
+        self._sessionless.pop(connection, None)
+        self.stats.connection_requests += 1
+        if not self.connection_throttle.admit(
+            self.now_ms(), self.host.random(), renew=request.session_id != 0
+        ):
+            self.stats.connections_rejected += 1
+            raise LinkError("too many connections at once (connection_throttle_tokens)")
+        if request.last_zxid_seen > self.tree.last_zxid:
+            raise LinkError(
+                f"the client has seen zxid 0x{request.last_zxid_seen:x}, "
+                f"this server only 0x{self.tree.last_zxid:x}"
+            )
+        timeout_ms = handshake.negotiate(
+            request.timeout_ms, config.min_session_timeout_ms, config.max_session_timeout_ms
+        )
+        connection.session_timeout_ms = timeout_ms
+        if request.session_id == 0:
+            connection.session_id = self.sessions.create(timeout_ms, self.now_ms())
+            self.by_session[connection.session_id] = connection
+            self.pipeline.open_session(connection)
+            return
+        self.stats.connection_revalidations += 1
+        session_id = request.session_id
+        valid = request.password == passwords.password(session_id)
+        if valid and self.sessions.set_timeout(session_id, timeout_ms, self.now_ms()):
+            older = self.by_session.get(session_id)
+            if older is not None:
+                older.close()
+            connection.session_id = session_id
+            self.by_session[session_id] = connection
+            connection.settle(valid=True)
+        else:
+            connection.settle(valid=False)
+
+    # Identity
+
+    def schemes_missing(self, ids: list[Id]) -> bool:
+        """Whether authentication is enforced and the client has shown none of the schemes."""
+        required = self._required_schemes
+        return bool(required) and not any(id_.scheme in required for id_ in ids)
+
+    def four_letter_allowed(self, word: str) -> bool:
+        """Whether the whitelist has a four-letter word."""
+        whitelist = self.config.four_letter_words_whitelist
+        return "*" in whitelist or word in whitelist
+
+    # Flow
+
+    def throttle(self, connection: Connection) -> None:
+        """Read no more from a connection with requests in flight while there are too many."""
+        if self.in_flight > self.outstanding_limit and connection.waiting:
+            connection.pause_reading()
+            self._throttled[connection] = None
+
+    def flush_connections(self) -> None:
+        """Send what applied writes and their events left on connections."""
+        unflushed, self.unflushed = self.unflushed, {}
+        for connection in unflushed:
+            if connection.phase != CLOSED:
+                connection.flush()
+        if self._throttled and self.in_flight <= self.outstanding_limit:
+            throttled, self._throttled = self._throttled, {}
+            for connection in throttled:
+                connection.resume_reading()
+
+    def tick(self, now_ms: int) -> None:
+        """Expire what is due: sessions, idle connections, empty containers, aged TTL nodes."""
+        for session_id in self.sessions.expired(now_ms):
+            self.stats.sessions_expired += 1
+            self.host.report(
+                "session expired",
+                session=f"0x{session_id & 0xFFFFFFFFFFFFFFFF:x}",
+                timeout_ms=self.sessions.timeout_ms(session_id),
+            )
+            self.pipeline.submit_internal(op.CLOSE_SESSION, session_id)
+        self.containers.tick(now_ms)
+        while self._sessionless:
+            connection, until_ms = next(iter(self._sessionless.items()))
+            if until_ms > now_ms:
+                break
+            del self._sessionless[connection]
+            connection.drop("no session was asked for in time")
+
+    def close_orphans(self) -> None:
+        """Close sessions that own ephemerals but that nobody remembers opening."""
+        for session_id in [each for each in self.tree.ephemerals if each not in self.sessions]:
+            self.pipeline.submit_internal(op.CLOSE_SESSION, session_id)

@@ -1,0 +1,11 @@
+"""The files: transaction log, snapshots, recovery, purge; byte-compatible with Apache ZooKeeper.
+
+Storage knows transactions and bytes, never requests, and reaches files through
+the `Disk` port (`disk`). Read in this order: `layout` (what is called what),
+`txnlog` (the writer, the hot path), `logreader` (torn or damaged), `snapshot`
+and `snapshot_reader`, `compression`, `recovery` (the start), `purge`.
+
+Two invariants: what `TxnLogWriter.write` returned for is found again by
+`recovery.restore`, whatever crashes in between; and whatever cannot be found
+again stops the start.
+"""

@@ -1,0 +1,303 @@
+"""Reading snapshots; `storage.snapshot` describes the format.
+
+The nodes are read in one loop that makes a plain leaf's wire Stat by cutting
+the stored one apart, because a start with a million znodes waits for it. The
+file passes through in pieces: memory holds the tree and one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TypeVar
+from zlib import adler32
+
+from zkserver.base.acl import AclList
+from zkserver.jute.codec import Cursor, JuteError
+from zkserver.storage.compression import (
+    GZIP_MAGIC,
+    SNAPPY_MAGIC,
+    CompressionError,
+    decompressing,
+)
+from zkserver.storage.disk import Disk, chunks
+from zkserver.storage.layout import compression_of
+from zkserver.tree.tree import DataTree
+from zkserver.tree.znode import Znode
+
+FILE_HEADER = Struct(">4siq")
+MAGIC = b"ZKSN"
+DIGEST_VERSION = 2
+END_MARK = b"\0\0\0\x01/"
+MIN_PLAIN_BYTES = 10
+SESSION = Struct(">qi")
+SEAL = Struct(">q5s")
+DIGEST = Struct(">qiq")
+
+_LAST_ZXID_BYTES = 8 + SEAL.size
+# A node's ACL index and Stat, and the length of what comes next.
+_TAIL_BYTES = 72
+_NO_CHILDREN = bytes(4)
+# cversion, aversion and ephemeralOwner of a node without any.
+_PLAIN = bytes(16)
+
+T = TypeVar("T")
+
+
+class SnapshotError(Exception):
+    """A snapshot that does not read: an older one may."""
+
+
+@dataclass(frozen=True)
+class TreeDigest:
+    """The digest a snapshot carries, of the tree right after `zxid`; zxid 0 says nothing.
+
+    With a version other than 2 it cannot be compared.
+    """
+
+    zxid: int
+    version: int
+    digest: int
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """What a snapshot holds beside the nodes.
+
+    `digest` and `last_zxid` are None in files of older servers, or if switched off.
+    """
+
+    sessions: dict[int, int] = field(default_factory=dict)
+    digest: TreeDigest | None = None
+    last_zxid: int | None = None
+
+
+class _Source:
+    """A window over the bytes of a snapshot, with the Adler32 of what was passed."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._checksum = 1
+        self._counted = 0
+        self._passed_bytes = 0
+        self.buffer = b""
+        self.position = 0
+
+    def left(self, wanted_bytes: int) -> int:
+        """How many bytes are there from the position on, up to about `wanted_bytes`.
+
+        What lies before the position is let go.
+        """
+        size_bytes = len(self.buffer) - self.position
+        if size_bytes >= wanted_bytes:
+            return size_bytes
+        self.checksum()
+        self._passed_bytes += self.position
+        parts = [self.buffer[self.position :]]
+        while size_bytes < wanted_bytes and (piece := next(self._pieces, None)) is not None:
+            parts.append(piece)
+            size_bytes += len(piece)
+        self.buffer = b"".join(parts)
+        self.position = self._counted = 0
+        return size_bytes
+
+    def need(self, wanted_bytes: int) -> None:
+        """Bring in so many bytes; SnapshotError if there are not that many."""
+        if self.left(wanted_bytes) < wanted_bytes:
+            raise SnapshotError("it ends early")
+
+    def take(self, read: Callable[[Cursor], T]) -> T:
+        """Read with a Cursor, however the pieces are cut."""
+        while True:
+            cursor = Cursor(self.buffer, self.position)
+            try:
+                value = read(cursor)
+            except JuteError:
+                # Twice as much each time: a damaged count may ask for the whole file.
+                size_bytes = len(self.buffer) - self.position
+                if self.left(2 * size_bytes + 1) <= size_bytes:
+                    raise SnapshotError("it ends early") from None
+            else:
+                self.position = cursor.position
+                return value
+
+    def checksum(self) -> int:
+        """The Adler32 of everything before the position."""
+        passed = self.buffer[self._counted : self.position]
+        self._checksum = adler32(passed, self._checksum)
+        self._counted = self.position
+        return self._checksum
+
+    def check_seal(self) -> None:
+        """Read a seal and compare; SnapshotError if it does not match."""
+        expected = self.checksum()
+        offset = self._passed_bytes + self.position
+        if self.take(Cursor.long) != expected:
+            raise SnapshotError(f"the checksum at byte {offset} does not match")
+        self.take(Cursor.buffer)
+
+
+def read(
+    pieces: Iterable[bytes],
+    tree: DataTree,
+    progress: Callable[[int], object] | None = None,
+) -> SnapshotInfo:
+    """Fill `tree` from the uncompressed bytes of a snapshot, given in any pieces.
+
+    `progress` is told the number of nodes now and then. Raises SnapshotError, and
+    leaves a tree that must be loaded anew, if the bytes are no snapshot or a
+    checksum is wrong. `tree.last_zxid` is left to the caller: the file's name
+    has it.
+    """
+    source = _Source(pieces)
+    source.need(FILE_HEADER.size)
+    magic, _, _ = FILE_HEADER.unpack_from(source.buffer)
+    if magic != MAGIC:
+        raise SnapshotError(f'it begins with {magic.hex()} and not with 5a4b534e, "ZKSN"')
+    source.position = FILE_HEADER.size
+    tree.clear_for_load()
+    sessions = {}
+    for _ in range(source.take(Cursor.int)):
+        session_id = source.take(Cursor.long)
+        sessions[session_id] = source.take(Cursor.int)
+    acls: dict[int, AclList] = {}
+    for _ in range(source.take(Cursor.int)):
+        index = source.take(Cursor.long)
+        acls[index] = source.take(Cursor.acl)
+    tree.load_acls(acls)
+    try:
+        _read_nodes(source, tree, progress)
+        source.check_seal()
+        digest, last_zxid = _read_sections(source)
+        tree.finish_load()
+    except ValueError as error:
+        raise SnapshotError(str(error)) from error
+    return SnapshotInfo(sessions, digest, last_zxid)
+
+
+def _sizes_of(sizes: dict[int, bytes], path: bytes, data_length: int) -> bytes:
+    """The wire Stat's two sizes of a leaf, kept for the next one with as much data."""
+    if data_length < 0:
+        raise SnapshotError(f"{path!r}: data of {data_length} bytes")
+    size = sizes[data_length] = data_length.to_bytes(4, "big") + _NO_CHILDREN
+    return size
+
+
+def _read_nodes(
+    source: _Source, tree: DataTree, progress: Callable[[int], object] | None
+) -> None:
+    """Read all nodes and the end mark.
+
+    A plain leaf (no owner, no count of children or ACL changes) is made on the
+    spot: its stored and wire Stat share the first 52 bytes, and the wire form has
+    the two sizes before pzxid. `DataTree.load_node` makes the others.
+    """
+    nodes = tree.nodes
+    load_node = tree.load_node
+    unpack_int = Struct(">i").unpack_from
+    # ACL index, Stat up to the owner, pzxid, and the length of the next path.
+    unpack_tail = Struct(">q52s8si").unpack_from
+    new = Znode.__new__
+    sizes: dict[int, bytes] = {-1: bytes(8)}
+    siblings: dict[bytes, None] = {}
+    siblings_path: bytes | None = None
+    source.need(4)
+    buffer, position = source.buffer, source.position + 4
+    (length,) = unpack_int(buffer, source.position)
+    while True:
+        # `position` is at a path of `length` bytes.
+        data_head = position + length
+        start = data_head + 4
+        if length < 0:
+            raise SnapshotError(f"a path of {length} bytes")
+        if start > len(buffer):
+            source.position = position
+            source.need(length + 4)
+            buffer, position = source.buffer, source.position
+            continue
+        path = buffer[position:data_head]
+        if length == 1 and path == b"/":
+            source.position = data_head
+            return
+        (data_length,) = unpack_int(buffer, data_head)
+        tail = start + data_length if data_length > 0 else start
+        if tail + _TAIL_BYTES > len(buffer):
+            source.position = position
+            source.need(tail + _TAIL_BYTES - position)
+            buffer, position = source.buffer, source.position
+            if progress is not None:
+                progress(len(nodes))
+            continue
+        data = buffer[start:tail] if data_length >= 0 else None
+        acl, head, pzxid, length = unpack_tail(buffer, tail)
+        position = tail + _TAIL_BYTES
+        size = sizes.get(data_length) or _sizes_of(sizes, path, data_length)
+        if not path or not head.endswith(_PLAIN):
+            load_node(path, data, acl, head + pzxid)
+            siblings_path = None
+            continue
+        parent_path, _, name = path.rpartition(b"/")
+        if parent_path != siblings_path:
+            parent = nodes.get(parent_path)
+            if parent is None:
+                raise SnapshotError(f"no parent before {path!r}")
+            if parent.children is None:
+                parent.children = {}
+            siblings = parent.children
+            siblings_path = parent_path
+        siblings[name] = None
+        nodes[path] = node = new(Znode)
+        node.data = data
+        node.stat = head + size + pzxid
+        node.acl = acl
+        node.owner = node.cversion = 0
+        node.children = None
+
+
+def _read_sections(source: _Source) -> tuple[TreeDigest | None, int | None]:
+    """The two optional sections, told apart by what is left of the file."""
+    digest = None
+    left = source.left(2 * _LAST_ZXID_BYTES)
+    if left == 0:
+        return None, None
+    if left != _LAST_ZXID_BYTES:
+        zxid = source.take(Cursor.long)
+        version = source.take(Cursor.int)
+        if version >= DIGEST_VERSION:
+            digest = TreeDigest(zxid, version, source.take(Cursor.long) & 0xFFFFFFFFFFFFFFFF)
+        else:
+            source.take(Cursor.buffer)
+            digest = TreeDigest(zxid, version, 0)
+        source.check_seal()
+    if source.left(1) == 0:
+        return digest, None
+    last_zxid = source.take(Cursor.long)
+    source.check_seal()
+    return digest, last_zxid
+
+
+def read_file(
+    disk: Disk, path: str, tree: DataTree, progress: Callable[[int], object] | None = None
+) -> SnapshotInfo:
+    """Fill `tree` from a snapshot file, compressed as its name says.
+
+    Raises SnapshotError if the file does not read as a snapshot.
+    """
+    pieces = decompressing(chunks(disk, path), compression_of(path.rpartition("/")[2]))
+    try:
+        return read(pieces, tree, progress)
+    except (CompressionError, OSError) as error:
+        raise SnapshotError(str(error)) from error
+
+
+def is_valid(disk: Disk, path: str) -> bool:
+    """Java's quick test whether a file may be a snapshot: its tail, or a codec's magic."""
+    compression = compression_of(path.rpartition("/")[2])
+    if compression:
+        magic = GZIP_MAGIC if compression == "gz" else SNAPPY_MAGIC
+        return disk.read(path, 0, len(magic)) == magic
+    size_bytes = disk.size(path)
+    if size_bytes < MIN_PLAIN_BYTES:
+        return False
+    return disk.read(path, size_bytes - len(END_MARK), len(END_MARK)) == END_MARK

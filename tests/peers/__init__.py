@@ -1,0 +1,1 @@
+"""The whole server with other people's clients, and beside Apache's own server."""
