@@ -149,6 +149,11 @@ def auth(body: bytes) -> tuple[str | None, bytes | None]:
     return cursor.text(), cursor.buffer()
 
 
+def sasl(body: bytes) -> bytes | None:
+    """GetSASLRequest: token."""
+    return Cursor(body).buffer()
+
+
 def reconfig(body: bytes) -> tuple[str | None, str | None, str | None, int]:
     """ReconfigRequest: joining servers, leaving servers, new members, config version."""
     cursor = Cursor(body)

@@ -34,6 +34,8 @@ WRITES = frozenset(
     )
 )
 """The operations that become transactions."""
+# Java gives these their zxid before it reads their record.
+_COUNTED_UNREAD = frozenset((op.MULTI, op.CREATE_SESSION))
 
 Prepared = tuple[Txn, int | None]
 
@@ -91,9 +93,8 @@ class Prep:
         try:
             fields = self._decode(kind, body)
         except JuteError as fault:
-            if kind != op.MULTI or isinstance(fault, requests.NullAclError):
+            if kind not in _COUNTED_UNREAD or isinstance(fault, requests.NullAclError):
                 return None
-            # Java counts a multi before it reads it.
             self.zxid += 1
             code = int(ErrorCode.MARSHALLINGERROR)
             return (session_id, cxid, self.zxid, time_ms, op.ERROR, (code,)), None

@@ -22,7 +22,7 @@ from zkserver.base import opcodes as op
 from zkserver.base.acl import AclList, Id
 from zkserver.base.errors import ClientError, ErrorCode, LinkError
 from zkserver.jute import requests
-from zkserver.jute.codec import JuteError, unpack_int
+from zkserver.jute.codec import NULL, JuteError, unpack_int
 from zkserver.prep.prep import WRITES
 from zkserver.server import four_letter
 from zkserver.server.reads import HANDLERS, MALFORMED, pack_reply
@@ -205,8 +205,7 @@ class Connection:
         if kind == op.AUTH:
             self._authenticate(xid, body)
         elif kind == op.SASL:
-            # No SASL is configured: what Java says without a SASL server.
-            self.out.append(pack_reply(20, xid, 0, 0) + b"\xff\xff\xff\xff")
+            self._answer_sasl(xid, body)
         elif server.schemes_missing(self.ids) and kind not in (op.PING, op.CLOSE_SESSION):
             self.out.append(
                 pack_reply(16, xid, 0, int(ErrorCode.SESSIONCLOSEDREQUIRESASLAUTH))
@@ -332,6 +331,16 @@ class Connection:
             return
         self.ids += [id_ for id_ in ids if id_ not in self.ids]
         self.out.append(pack_reply(16, xid, 0, 0))
+
+    def _answer_sasl(self, xid: int, body: bytes) -> None:
+        """No SASL is configured: a null token, as Java says without a SASL server."""
+        try:
+            token = requests.sasl(body)
+        except JuteError as reason:
+            raise LinkError(f"unreadable sasl packet: {reason}") from None
+        if token is None:
+            raise LinkError("a sasl packet without a token")
+        self.out.append(pack_reply(20, xid, 0, 0) + NULL)
 
     def may(self, acl: AclList, perm: int) -> bool:
         """Whether an ACL grants this connection any of the permissions."""

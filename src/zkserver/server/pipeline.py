@@ -147,8 +147,8 @@ class Pipeline:
                 watching.deliver(fired)
             if txn_kind == SET_DATA and connection is not None and connection.phase == OPEN:
                 connection.out += (pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), result[3])
-            elif kind == op.CREATE_SESSION or kind == op.CLOSE_SESSION:
-                if not self._session_changed(txn, kind, connection) or connection is None:
+            elif txn_kind == op.CREATE_SESSION or txn_kind == op.CLOSE_SESSION:
+                if not self._session_changed(txn, connection) or connection is None:
                     continue
             elif connection is None or connection.phase == CLOSED:
                 continue
@@ -168,15 +168,15 @@ class Pipeline:
         server.in_flight -= done
         server.flush_connections()
 
-    def _session_changed(self, txn: Txn, kind: int, connection: Connection | None) -> bool:
+    def _session_changed(self, txn: Txn, connection: Connection | None) -> bool:
         """A session was opened or closed by a transaction.
 
         Returns whether that was a request among others of an open connection.
         """
-        session_id, cxid, zxid, _, txn_kind, body = txn
+        session_id, cxid, zxid, _, kind, body = txn
         server = self.server
         if kind == op.CREATE_SESSION:
-            if txn_kind == kind and body is not None:
+            if body is not None:
                 server.sessions.add(session_id, body[0], server.now_ms())
             if connection is None or connection.phase == CLOSED:
                 return False
