@@ -183,6 +183,8 @@ def test_an_unreadable_write_takes_none(story: Story) -> None:
     for record in (whole[:-1], whole[:9], b"", wire.int32(-5) + whole[4:]):
         reply = s.ask(wire.CREATE, record)
         assert (reply["err"], reply["zxid"], reply["body"]) == (MARSHALLING_ERROR, before, None)
+    reply = s.ask(wire.DELETE_CONTAINER, wire.path_request(None))
+    assert (reply["err"], reply["zxid"]) == (MARSHALLING_ERROR, before)
     # Bytes behind a whole record are nobody's.
     assert s.err(wire.CREATE, whole + b"more") == OK
     # A null path reads well, so it takes its zxid before it fails.

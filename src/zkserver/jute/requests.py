@@ -109,6 +109,14 @@ def path(body: bytes) -> bytes | None:
     return Cursor(body).buffer()
 
 
+def container_path(body: bytes) -> bytes:
+    """DeleteContainerRequest: path; a null one does not read."""
+    path = Cursor(body).buffer()
+    if path is None:
+        raise JuteError("a null path")
+    return path
+
+
 def path_watch(body: bytes) -> tuple[bytes | None, bool]:
     """GetData, Exists, GetChildren and GetChildren2 requests: path, watch."""
     cursor = Cursor(body)

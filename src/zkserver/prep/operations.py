@@ -146,17 +146,17 @@ def delete(prep: Prep, caller: Caller, zxid: int, fields: Any) -> Any:
     return (path,)
 
 
-def delete_container(prep: Prep, zxid: int, path: bytes | None) -> Any:
+def delete_container(prep: Prep, zxid: int, path: bytes) -> Any:
     """deleteContainer: anybody may ask, only a childless node that no session owns goes."""
     parent_path = _parent_of_deletable(path)
-    node = prep.changes.node(path or b"")
+    node = prep.changes.node(path)
     if node[3] > 0:
         raise ClientError(ErrorCode.NOTEMPTY)
     owner = unpack_long(node[1], OWNER)[0]
     if prep.changes.tree.owner_types.kind(owner) == owners.NORMAL:
         raise ClientError(ErrorCode.BADVERSION)
     prep.changes.node(parent_path)
-    _remove(prep, zxid, parent_path, path or b"", node)
+    _remove(prep, zxid, parent_path, path, node)
     return (path,)
 
 

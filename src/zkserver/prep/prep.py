@@ -134,7 +134,7 @@ class Prep:
         if kind == op.MULTI:
             return requests.multi(body)
         if kind == op.DELETE_CONTAINER:
-            return requests.path(body)
+            return requests.container_path(body)
         if kind == op.CREATE_SESSION:
             return requests.create_session(body)
         if kind == op.RECONFIG:

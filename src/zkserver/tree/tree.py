@@ -110,9 +110,15 @@ class DataTree:
         return sum(map(len, self.ephemerals.values()))
 
     def descendant_count(self, path: bytes) -> int:
-        """The number of znodes below `path`; for the root as Java has it, all but two."""
+        """The number of znodes below `path`.
+
+        For the root as Java has it: of both its keys neither counts when it is
+        asked for as "/", and "/" is below "".
+        """
         if path == b"/":
             return self.znode_count() - 2
+        if not path:
+            return self.znode_count() - 1
         prefix = path + b"/"
         return sum(map(bytes.startswith, self.nodes, (prefix for _ in self.nodes)))
 
