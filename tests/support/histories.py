@@ -10,7 +10,7 @@ from zkserver.jute import txns
 from zkserver.jute.txns import Txn
 from zkserver.tree.tree import DataTree
 
-Entries = list[tuple[int, bytes]]
+Entries = list[bytes]
 
 TIME_MS = 1_700_000_000_000
 
@@ -22,7 +22,7 @@ def set_data_entry(zxid: int, data: bytes = b"x") -> bytes:
 
 def entries(first_zxid: int, count: int, data: bytes = b"x") -> Entries:
     """Log entries with one zxid after another."""
-    return [(z, set_data_entry(z, data)) for z in range(first_zxid, first_zxid + count)]
+    return [set_data_entry(z, data) for z in range(first_zxid, first_zxid + count)]
 
 
 class History:
@@ -45,7 +45,7 @@ class History:
         elif kind == op.CLOSE_SESSION:
             self.sessions.pop(session_id, None)
         digest = None if kind == op.ERROR else self.tree.digest
-        self.log.append((zxid, txns.encode(txn, digest)))
+        self.log.append(txns.encode(txn, digest))
         return txn
 
     def _choose(self) -> tuple[int, int, tuple]:  # type: ignore[type-arg]

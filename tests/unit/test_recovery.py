@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.histories import History, describe, entries
+from tests.support.histories import Entries, History, describe, entries
 from tests.support.memory_disk import MemoryDisk
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
@@ -42,7 +42,7 @@ class Outcome:
         )
 
 
-def write_log(disk: MemoryDisk, batch: list[tuple[int, bytes]], preallocate: int = 4096) -> str:
+def write_log(disk: MemoryDisk, batch: Entries, preallocate: int = 4096) -> str:
     writer = TxnLogWriter(
         disk,
         FOLDER,
@@ -106,7 +106,7 @@ def test_snapshot_and_log_together() -> None:
     assert found.restored.sessions == history.sessions
     assert found.restored.snapshot_path == f"{FOLDER}/snapshot.14"
     assert found.restored.txns_replayed == 30
-    assert found.restored.log_bytes == sum(len(entry) + 13 for _, entry in history.log[20:])
+    assert found.restored.log_bytes == sum(len(entry) + 13 for entry in history.log[20:])
 
 
 def test_old_logs_without_their_neighbours_do_not_matter() -> None:
@@ -124,7 +124,7 @@ def test_a_log_named_by_a_repeated_zxid_does_not_hide_the_first() -> None:
     batch += run_steps(history, 1)
     write_log(disk, batch)
     repeated = txns.encode((1, 1, 21, 5, op.ERROR, (-5,)), None)
-    write_log(disk, [(21, repeated), *run_steps(history, 5)])
+    write_log(disk, [repeated, *run_steps(history, 5)])
     found = Outcome(disk)
     assert found.restored.digest_mismatches == 0
     assert describe(found.tree) == describe(history.tree)
@@ -173,7 +173,7 @@ def test_a_digest_that_differs_is_counted() -> None:
     disk, _ = new_directory(0)
     body = (b"/a", b"", OPEN_ACL, False, 1)
     first = txns.encode((1, 0, 1, 5, op.CREATE2, body), 12345)
-    write_log(disk, [(1, first), *entries(2, 3)])
+    write_log(disk, [first, *entries(2, 3)])
     found = Outcome(disk)
     assert (found.restored.digest_mismatches, found.restored.first_mismatch_zxid) == (1, 1)
     assert Outcome(disk, digest_enabled=False).restored.digest_mismatches == 0
@@ -388,7 +388,7 @@ def test_damage_and_gaps_change_nothing_on_disk() -> None:
 
 def test_a_transaction_of_an_unknown_type_is_refused() -> None:
     disk, _ = new_directory(0)
-    write_log(disk, [(1, txns.HEADER.pack(1, 1, 1, 5, 99) + bytes(20))])
+    write_log(disk, [txns.HEADER.pack(1, 1, 1, 5, 99) + bytes(20)])
     with pytest.raises(StorageError, match=r"log\.1: the transaction 0x1 at offset 16 .* 99"):
         Outcome(disk)
 

@@ -13,8 +13,8 @@ from zkserver.base.auth import Providers
 from zkserver.base.errors import ErrorCode
 from zkserver.base.stat import Stat
 from zkserver.jute import codec, txns
-from zkserver.jute.txns import Txn
-from zkserver.prep.prep import Prep, Rules
+from zkserver.prep.common import PREPARERS
+from zkserver.prep.prep import Prep, Prepared, Rules
 from zkserver.session.tracker import SessionTracker
 from zkserver.tree.tree import DataTree
 
@@ -32,12 +32,19 @@ class Bench:
         self.session_id = self.sessions.create(30000, 0)
         self.ids = ()
         self.time_ms = 1000
-        self.flying: list[tuple[Txn, int | None]] = []
+        self.flying: list[Prepared] = []
 
     def ask(self, kind: int, body: bytes) -> int:
         """Prepare a request; the error it would be answered with."""
         self.time_ms += 1
-        prepared = self.prep.prepare(kind, self, 1, body, self.time_ms)
+        preparer = PREPARERS.get(kind)
+        if preparer is None:
+            prepared = self.prep.prepare(kind, self, 1, body, self.time_ms)
+        else:
+            # Amid other bytes, as in a chunk from the socket.
+            prepared = preparer(
+                self.prep, self, 1, b"<<" + body + b">>", 2, 2 + len(body), self.time_ms
+            )
         assert prepared is not None
         self.flying.append(prepared)
         txn = prepared[0]
@@ -45,7 +52,7 @@ class Bench:
 
     def land(self) -> list[object]:
         """Apply all that is in flight."""
-        results = [self.tree.apply(txn, digest) for txn, digest in self.flying]
+        results = [self.tree.apply(txn, digest) for txn, digest, _ in self.flying]
         self.prep.applied(self.flying[-1][0][2])
         self.flying.clear()
         return results
@@ -152,6 +159,11 @@ def multi(*operations: tuple[int, bytes]) -> bytes:
     return b"".join(parts) + header(-1, True, -1)
 
 
+def test_the_root_s_other_name_is_nobody_s_parent(bench: Bench) -> None:
+    assert bench.create(b"//x") == ErrorCode.BADARGUMENTS
+    assert bench.create(b"//", flags=SEQUENTIAL) == ErrorCode.BADARGUMENTS
+
+
 def test_a_failed_multi_leaves_no_trace(bench: Bench) -> None:
     bench.create(b"/m")
     digest = bench.prep.changes.digest
@@ -224,8 +236,8 @@ def test_digests_foretold_are_digests_reached(seed: int) -> None:
                     bench.delete(path)
                 case 4:
                     bench.set(b"/", b"root")
-        for txn, digest in bench.flying:
-            entry = txns.encode(txn, digest)
+        for txn, digest, entry in bench.flying:
+            assert entry == txns.encode(txn, digest)
             logged, stamp = txns.decode(entry)
             assert logged == txn
             replica.apply(logged)

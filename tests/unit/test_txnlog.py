@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.histories import entries, set_data_entry
+from tests.support.histories import Entries, entries, set_data_entry
 from tests.support.memory_disk import MemoryDisk
 from zkserver.base.errors import ExitCode, FatalError
+from zkserver.jute.txns import peek_zxid
 from zkserver.storage.layout import StorageError, sorted_logs
 from zkserver.storage.logreader import LogReader
 from zkserver.storage.txnlog import (
@@ -51,7 +52,7 @@ def zxids(disk: MemoryDisk, after_zxid: int = 0) -> list[int]:
     return [zxid for zxid, _, _, _ in make_reader(disk, after_zxid)]
 
 
-def log_bytes(batch: list[tuple[int, bytes]]) -> bytes:
+def log_bytes(batch: Entries) -> bytes:
     """A log file with these entries, without padding."""
     disk = MemoryDisk()
     make_writer(disk, preallocate_bytes=0).write(batch)
@@ -72,8 +73,8 @@ def test_the_bytes_are_those_of_apache_zookeeper() -> None:
     source = one_log(golden)
     disk = MemoryDisk()
     writer = make_writer(disk, preallocate_bytes=1024)
-    for zxid, entry, _, _ in make_reader(source):
-        writer.write([(zxid, entry)])
+    for _, entry, _, _ in make_reader(source):
+        writer.write([entry])
     assert disk.get(f"{FOLDER}/log.1") == golden
 
 
@@ -102,7 +103,7 @@ def test_padding_grows_as_in_java(position: int, size_bytes: int, expected: int)
 
 def test_without_preallocation_a_file_ends_with_its_last_record() -> None:
     disk = MemoryDisk()
-    make_writer(disk, preallocate_bytes=0).write([(1, set_data_entry(1))])
+    make_writer(disk, preallocate_bytes=0).write([set_data_entry(1)])
     assert disk.size(f"{FOLDER}/log.1") == HEADER_BYTES + FRAME_BYTES + len(set_data_entry(1))
     assert zxids(disk) == [1]
 
@@ -232,9 +233,9 @@ def test_records_up_to_the_snapshot_are_passed_over() -> None:
 
 
 def test_records_larger_than_a_read() -> None:
-    batch = [(1, set_data_entry(1, b"a" * 3_000_000)), (2, set_data_entry(2, b"b" * 1_048_550))]
+    batch = [set_data_entry(1, b"a" * 3_000_000), set_data_entry(2, b"b" * 1_048_550)]
     batch += entries(3, 3)
-    assert [(z, e) for z, e, _, _ in make_reader(one_log(log_bytes(batch)))] == batch
+    assert [e for _, e, _, _ in make_reader(one_log(log_bytes(batch)))] == batch
 
 
 @pytest.mark.parametrize("padding", [0, 5000], ids=["end of file", "zeros"])
@@ -309,10 +310,10 @@ def test_a_file_that_is_no_log_is_refused() -> None:
             zxids(one_log(data))
 
 
-def files(*batches: list[tuple[int, bytes]]) -> MemoryDisk:
+def files(*batches: Entries) -> MemoryDisk:
     disk = MemoryDisk()
     for batch in batches:
-        disk.put(f"{FOLDER}/log.{batch[0][0]:x}", log_bytes(batch))
+        disk.put(f"{FOLDER}/log.{peek_zxid(batch[0]):x}", log_bytes(batch))
     return disk
 
 

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import re
 
-# A path of printable ASCII without components that start with a dot: nearly all.
-_is_plain = re.compile(rb"(?:/[\x20-\x2d\x30-\x7e][\x20-\x2e\x30-\x7e]*)+").fullmatch
+_PLAIN_NAME = rb"[\x20-\x2d\x30-\x7e][\x20-\x2e\x30-\x7e]*"
+# Nearly all paths are of such names.
+_is_plain = re.compile(rb"(?:/%b)+" % _PLAIN_NAME).fullmatch
+
+is_plain_name = re.compile(_PLAIN_NAME).fullmatch
+"""Whether a component is printable ASCII that does not start with a dot: no rule is against it."""
 
 _find_fault = re.compile(
     r"(?P<null>\x00)"

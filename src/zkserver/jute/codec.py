@@ -91,6 +91,11 @@ class Cursor:
         """A vector of strings, raw."""
         return [self.buffer() for _ in range(self.count())]
 
+    def buffers_or_null(self) -> list[bytes | None] | None:
+        """A vector of strings, raw, or None for the null one."""
+        count = self.int()
+        return None if count == -1 else [self.buffer() for _ in range(count)]
+
     def acl(self) -> AclList:
         """A vector of ACLs; null reads as empty."""
         return tuple(

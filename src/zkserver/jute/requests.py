@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL, AclList
+from zkserver.jute import codec
 from zkserver.jute.codec import NULL, Cursor, JuteError, unpack_int
 
 _MULTI_HEADER = Struct(">i?i")
@@ -29,6 +30,10 @@ CREATE_FLAGS = frozenset(range(7))
 CreateFields = tuple[bytes | None, bytes | None, AclList, int, int]
 SetDataFields = tuple[bytes | None, bytes | None, int]
 PathVersion = tuple[bytes | None, int]
+
+
+OPEN_ACL_RECORD = codec.acl(OPEN_ACL)
+"""The ACL list that most creates carry, as bytes."""
 
 
 class NullAclError(JuteError):
@@ -129,24 +134,28 @@ def path_int(body: bytes) -> tuple[bytes | None, int]:
     return cursor.buffer(), cursor.int()
 
 
+Paths = list[bytes | None] | None
+
+
 class SetWatches(NamedTuple):
-    """SetWatches (the last two empty) and SetWatches2."""
+    """SetWatches (the last two empty) and SetWatches2. The wire may have null vectors."""
 
     relative_zxid: int
-    data: list[bytes | None]
-    exist: list[bytes | None]
-    child: list[bytes | None]
-    persistent: list[bytes | None]
-    persistent_recursive: list[bytes | None]
+    data: Paths
+    exist: Paths
+    child: Paths
+    persistent: Paths
+    persistent_recursive: Paths
 
 
 def set_watches(body: bytes, two: bool) -> SetWatches:
     """SetWatches, or SetWatches2 when `two`."""
     cursor = Cursor(body)
     zxid = cursor.long()
-    data, exist, child = cursor.buffers(), cursor.buffers(), cursor.buffers()
+    data, exist, child = (cursor.buffers_or_null() for _ in range(3))
     if two:
-        return SetWatches(zxid, data, exist, child, cursor.buffers(), cursor.buffers())
+        both = cursor.buffers_or_null(), cursor.buffers_or_null()
+        return SetWatches(zxid, data, exist, child, *both)
     return SetWatches(zxid, data, exist, child, [], [])
 
 

@@ -5,12 +5,16 @@ zxid and wall-clock time (ms) the transaction would have, and the fields of its
 request; it returns the body of the transaction (see `jute.txns`) or raises
 `ClientError`, and then has changed nothing. A null path is MARSHALLINGERROR where
 Java runs into a null pointer and BADARGUMENTS where its path check comes first.
+
+`create` and `set_data` are the hot path: they take changes apart and put them
+together themselves, where the others call `Changes.put`.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from zkserver.base import acl as perms
 from zkserver.base import opcodes as op
@@ -19,91 +23,89 @@ from zkserver.base.acl import OPEN_ACL
 from zkserver.base.errors import ClientError, ErrorCode
 from zkserver.base.stat import CONTAINER_OWNER
 from zkserver.jute import requests
-from zkserver.prep.changes import (
-    AVERSION,
-    CVERSION,
-    OWNER,
-    VERSION,
-    pack_int,
-    pack_long,
-    unpack_int,
-    unpack_long,
-)
+from zkserver.prep.changes import AVERSION_OFFSET, OWNER_OFFSET, pack_int, pack_long
 from zkserver.tree import owners, quota
-from zkserver.tree.znode import int32, pack_digest_stat
+from zkserver.tree.tree import PROC
+from zkserver.tree.znode import pack_digest_stat
 
 if TYPE_CHECKING:
     from zkserver.prep.prep import Caller, Prep
 
 _after_set = Struct(">8sq16sqi16s").pack
 _after_children = Struct(">16sq20si12s").pack
+_unpack_int = Struct(">i").unpack_from
+_is_plain_name = paths.is_plain_name
 
 
-def create(prep: Prep, kind: int, caller: Caller, zxid: int, time_ms: int, fields: Any) -> Any:
+def create(
+    prep: Prep, kind: int, caller: Caller, zxid: int, time_ms: int, fields: requests.CreateFields
+) -> Any:
     """create, create2, createContainer, createTTL."""
     path, data, acl, flags, ttl_ms = fields
-    changes = prep.changes
-    if flags not in requests.CREATE_FLAGS:
-        raise ClientError(ErrorCode.BADARGUMENTS)
     if flags or kind == op.CREATE_TTL:
-        _check_ttl(prep, kind, flags, ttl_ms)
+        _check_mode(prep, kind, flags, ttl_ms)
     if caller.session_id not in prep.live_sessions:
         raise ClientError(ErrorCode.SESSIONEXPIRED)
     if path is None:
         raise ClientError(ErrorCode.MARSHALLINGERROR)
-    parent_path, slash, _ = path.rpartition(b"/")
+    parent_path, slash, name = path.rpartition(b"/")
     if not slash or b"\0" in path:
         raise ClientError(ErrorCode.BADARGUMENTS)
     if acl is not OPEN_ACL:
         acl = prep.fix_up_acl(acl, caller)
+    changes = prep.changes
     parent = changes.by_path.get(parent_path)
     if parent is None or parent[1] is None:
         parent = changes.node(parent_path)
-    _, stat60, parent_data, child_count, parent_acl, parent_digest = parent
+    _, stat60, version, cversion, owner, path_crc, crc, size, count, parent_acl, digest = parent
     if parent_acl is not OPEN_ACL:
         prep.check_acl(parent_acl, perms.CREATE, caller)
-    cversion = unpack_int(stat60, CVERSION)[0]
     if flags in requests.SEQUENTIAL_FLAGS:
-        path += b"%010d" % cversion
-    if paths.validate(path) is not None:
+        number = b"%010d" % cversion
+        path += number
+        name += number
+    # Its parent is there, so the rest of the path is a good one; but "//x" has one too.
+    if (not _is_plain_name(name) or parent_path == b"/") and paths.validate(path) is not None:
         raise ClientError(ErrorCode.BADARGUMENTS)
-    if changes.exists(path if path != b"/" else b""):
+    if changes.exists(path if name else parent_path):
         raise ClientError(ErrorCode.NODEEXISTS)
-    if stat60[OWNER:] != _NOBODY:
-        owner = unpack_long(stat60, OWNER)[0]
-        if changes.tree.owner_types.kind(owner) == owners.NORMAL:
-            raise ClientError(ErrorCode.NOCHILDRENFOREPHEMERALS)
+    if owner and changes.tree.owner_types.kind(owner) == owners.NORMAL:
+        raise ClientError(ErrorCode.NOCHILDRENFOREPHEMERALS)
     if prep.rules.enforce_quota:
         prep.check_quota(path, len(data) if data else 0, 1)
 
-    cversion = int32(cversion + 1)
+    cversion = cversion + 1 if cversion != 0x7FFFFFFF else -0x80000000
     stat60 = _after_children(stat60[:16], zxid, stat60[24:44], cversion, stat60[48:])
-    changes.put(
-        zxid, parent_path, stat60, parent_data, child_count + 1, parent_acl, parent_digest
+    share = 0 if path_crc is None else crc32(stat60, crc)
+    count += 1
+    changes.record(
+        parent_path,
+        (zxid, stat60, version, cversion, owner, path_crc, crc, size, count, parent_acl, share),
+        digest,
     )
-    ephemeral = flags in requests.EPHEMERAL_FLAGS
-    body: tuple[Any, ...]
-    owner = 0
-    if kind == op.CREATE_CONTAINER:
-        owner = CONTAINER_OWNER
-        body = path, data, acl, cversion
-    elif kind == op.CREATE_TTL:
-        owner = changes.tree.owner_types.ttl_owner(ttl_ms)
-        body = path, data, acl, cversion, ttl_ms
-    else:
-        if ephemeral:
-            owner = caller.session_id
-            changes.put_ephemeral(owner, path)
-        body = path, data, acl, ephemeral, cversion
+    owner = _owner(prep, kind, caller, flags, ttl_ms) if flags or kind != op.CREATE else 0
     stat60 = pack_digest_stat(zxid, zxid, zxid, time_ms, time_ms, 0, 0, 0, owner)
-    changes.put(zxid, path, stat60, data, 0, acl, 0)
-    return body
+    if path_crc is None or parent_path == PROC:
+        path_crc, crc, share = None, 0, 0
+    else:
+        path_crc = crc32(path)
+        crc = crc32(data, path_crc) if data else path_crc
+        share = crc32(stat60, crc)
+    size = len(data) if data else 0
+    changes.record(path, (zxid, stat60, 0, 0, owner, path_crc, crc, size, 0, acl, share), 0)
+    if kind == op.CREATE_CONTAINER:
+        return path, data, acl, cversion
+    if kind == op.CREATE_TTL:
+        return path, data, acl, cversion, ttl_ms
+    ephemeral = flags in requests.EPHEMERAL_FLAGS
+    if ephemeral:
+        changes.put_ephemeral(zxid, owner, path)
+    return path, data, acl, ephemeral, cversion
 
 
-_NOBODY = pack_long(0)
-
-
-def _check_ttl(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
+def _check_mode(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
+    if flags not in requests.CREATE_FLAGS:
+        raise ClientError(ErrorCode.BADARGUMENTS)
     types = prep.changes.tree.owner_types
     if flags in requests.TTL_FLAGS:
         if not types.extended:
@@ -112,6 +114,15 @@ def _check_ttl(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
             raise ClientError(ErrorCode.BADARGUMENTS)
     elif kind == op.CREATE_TTL:
         raise ClientError(ErrorCode.BADARGUMENTS)
+
+
+def _owner(prep: Prep, kind: int, caller: Caller, flags: int, ttl_ms: int) -> int:
+    """The ephemeralOwner of a new znode: the opcode, not the flag, makes a container."""
+    if kind == op.CREATE_CONTAINER:
+        return CONTAINER_OWNER
+    if kind == op.CREATE_TTL:
+        return prep.changes.tree.owner_types.ttl_owner(ttl_ms)
+    return caller.session_id if flags in requests.EPHEMERAL_FLAGS else 0
 
 
 def _parent_of_deletable(path: bytes | None) -> bytes:
@@ -125,10 +136,11 @@ def _parent_of_deletable(path: bytes | None) -> bytes:
 
 def _remove(prep: Prep, zxid: int, parent_path: bytes, path: bytes, node: Any) -> None:
     changes = prep.changes
-    _, stat60, data, child_count, acl, digest = changes.node(parent_path)
+    parent = changes.node(parent_path)
+    stat60 = parent[1]
     stat60 = stat60[:16] + pack_long(zxid) + stat60[24:]
-    changes.put(zxid, parent_path, stat60, data, child_count - 1, acl, digest)
-    changes.delete(zxid, path, node[5])
+    changes.put(zxid, parent_path, parent, stat60, parent[3], parent[8] - 1, parent[9])
+    changes.delete(zxid, path, node)
 
 
 def delete(prep: Prep, caller: Caller, zxid: int, fields: Any) -> Any:
@@ -137,10 +149,10 @@ def delete(prep: Prep, caller: Caller, zxid: int, fields: Any) -> Any:
     prep.check_session(caller)
     parent_path = _parent_of_deletable(path)
     parent = prep.changes.node(parent_path)
-    prep.check_acl(parent[4], perms.DELETE, caller)
+    prep.check_acl(parent[9], perms.DELETE, caller)
     node = prep.changes.node(path)
-    _next_version(unpack_int(node[1], VERSION)[0], version)
-    if node[3] > 0:
+    _next_version(node[2], version)
+    if node[8] > 0:
         raise ClientError(ErrorCode.NOTEMPTY)
     _remove(prep, zxid, parent_path, path, node)
     return (path,)
@@ -150,10 +162,9 @@ def delete_container(prep: Prep, zxid: int, path: bytes) -> Any:
     """deleteContainer: anybody may ask, only a childless node that no session owns goes."""
     parent_path = _parent_of_deletable(path)
     node = prep.changes.node(path)
-    if node[3] > 0:
+    if node[8] > 0:
         raise ClientError(ErrorCode.NOTEMPTY)
-    owner = unpack_long(node[1], OWNER)[0]
-    if prep.changes.tree.owner_types.kind(owner) == owners.NORMAL:
+    if prep.changes.tree.owner_types.kind(node[4]) == owners.NORMAL:
         raise ClientError(ErrorCode.BADVERSION)
     prep.changes.node(parent_path)
     _remove(prep, zxid, parent_path, path, node)
@@ -162,7 +173,7 @@ def delete_container(prep: Prep, zxid: int, path: bytes) -> Any:
 
 def set_data(prep: Prep, caller: Caller, zxid: int, time_ms: int, fields: Any) -> Any:
     """setData: needs WRITE."""
-    path, data, version = fields
+    path, data, expected = fields
     if caller.session_id not in prep.live_sessions:
         raise ClientError(ErrorCode.SESSIONEXPIRED)
     changes = prep.changes
@@ -170,19 +181,25 @@ def set_data(prep: Prep, caller: Caller, zxid: int, time_ms: int, fields: Any) -
     if change is None or change[1] is None:
         _check_path(path)
         change = changes.node(path)
-    _, stat60, old_data, child_count, acl, digest = change
+    _, stat60, version, cversion, owner, path_crc, crc, old_size, count, acl, digest = change
     if acl is not OPEN_ACL:
         prep.check_acl(acl, perms.WRITE, caller)
+    size = len(data) if data else 0
     if prep.rules.enforce_quota:
-        growth = (len(data) if data else 0) - (len(old_data) if old_data else 0)
-        prep.check_quota(path, growth, 0)
-    current = unpack_int(stat60, VERSION)[0]
-    if version != current and version != -1:
+        prep.check_quota(path, size - old_size, 0)
+    if expected != version and expected != -1:
         raise ClientError(ErrorCode.BADVERSION)
-    version = current + 1 if current != 0x7FFFFFFF else -0x80000000
+    version = version + 1 if version != 0x7FFFFFFF else -0x80000000
     stat60 = _after_set(stat60[:8], zxid, stat60[16:32], time_ms, version, stat60[44:])
-    key = b"" if path == b"/" else path
-    changes.put(zxid, key, stat60, data, child_count, acl, digest)
+    share = 0
+    if path_crc is not None:
+        crc = crc32(data, path_crc) if size else path_crc
+        share = crc32(stat60, crc)
+    changes.record(
+        path if path != b"/" else b"",
+        (zxid, stat60, version, cversion, owner, path_crc, crc, size, count, acl, share),
+        digest,
+    )
     return path, data, version
 
 
@@ -192,12 +209,13 @@ def set_acl(prep: Prep, caller: Caller, zxid: int, fields: Any) -> Any:
     prep.check_session(caller)
     _check_path(path)
     acl = prep.fix_up_acl(acl, caller)
-    _, stat60, data, child_count, old_acl, digest = prep.changes.node(path)
-    prep.check_acl(old_acl, perms.ADMIN, caller)
-    version = _next_version(unpack_int(stat60, AVERSION)[0], version)
-    stat60 = stat60[:AVERSION] + pack_int(version) + stat60[OWNER:]
+    node = prep.changes.node(path)
+    prep.check_acl(node[9], perms.ADMIN, caller)
+    stat60 = node[1]
+    version = _next_version(_unpack_int(stat60, AVERSION_OFFSET)[0], version)
+    stat60 = stat60[:AVERSION_OFFSET] + pack_int(version) + stat60[OWNER_OFFSET:]
     key = b"" if path == b"/" else path
-    prep.changes.put(zxid, key, stat60, data, child_count, acl, digest)
+    prep.changes.put(zxid, key, node, stat60, node[3], node[8], acl)
     return path, acl, version
 
 
@@ -207,8 +225,8 @@ def check(prep: Prep, caller: Caller, fields: Any) -> Any:
     prep.check_session(caller)
     _check_path(path)
     node = prep.changes.node(path)
-    prep.check_acl(node[4], perms.READ, caller)
-    return path, _next_version(unpack_int(node[1], VERSION)[0], version)
+    prep.check_acl(node[9], perms.READ, caller)
+    return path, _next_version(node[2], version)
 
 
 def close_session(prep: Prep, session_id: int, zxid: int) -> Any:

@@ -10,7 +10,7 @@ from zkserver.base import opcodes as op
 from zkserver.base.acl import ANYONE, AclList, Id
 from zkserver.base.auth import Providers
 from zkserver.base.errors import ClientError, ErrorCode
-from zkserver.jute import requests
+from zkserver.jute import requests, txns
 from zkserver.jute.codec import JuteError
 from zkserver.jute.txns import Txn
 from zkserver.prep import operations
@@ -18,7 +18,6 @@ from zkserver.prep.changes import Changes, Journal
 from zkserver.session.tracker import SessionTracker
 from zkserver.tree.tree import DataTree
 
-SET_DATA = op.SET_DATA
 CREATE_KINDS = frozenset((op.CREATE, op.CREATE2, op.CREATE_CONTAINER, op.CREATE_TTL))
 WRITES = frozenset(
     (
@@ -37,7 +36,8 @@ WRITES = frozenset(
 # Java gives these their zxid before it reads their record.
 _COUNTED_UNREAD = frozenset((op.MULTI, op.CREATE_SESSION))
 
-Prepared = tuple[Txn, int | None]
+Prepared = tuple[Txn, int | None, bytes]
+"""A transaction, the tree digest after it (None: it has none), and its log entry."""
 
 
 class Caller(Protocol):
@@ -83,47 +83,48 @@ class Prep:
     def prepare(
         self, kind: int, caller: Caller, cxid: int, body: bytes, time_ms: int
     ) -> Prepared | None:
-        """The transaction for a request of type `kind`, and the tree digest after it.
+        """The transaction for a request of type `kind`.
 
-        A refused request gives an ERROR transaction, which has no digest. None
-        means that the record cannot be read: it takes no zxid, and the client is
-        to be told MARSHALLINGERROR.
+        A refused request gives an ERROR transaction. None means that the record
+        cannot be read: it takes no zxid, and the client is to be told
+        MARSHALLINGERROR.
         """
-        session_id = caller.session_id
         try:
             fields = self._decode(kind, body)
         except JuteError as fault:
             if kind not in _COUNTED_UNREAD or isinstance(fault, requests.NullAclError):
                 return None
             self.zxid += 1
-            code = int(ErrorCode.MARSHALLINGERROR)
-            return (session_id, cxid, self.zxid, time_ms, op.ERROR, (code,)), None
+            return self.refused(caller, cxid, time_ms, ErrorCode.MARSHALLINGERROR)
         self.zxid = zxid = self.zxid + 1
         try:
-            if kind == SET_DATA:
-                result = operations.set_data(self, caller, zxid, time_ms, fields)
-            else:
-                result = self._dispatch(kind, caller, zxid, time_ms, fields)
+            result = self._dispatch(kind, caller, zxid, time_ms, fields)
         except ClientError as refusal:
-            code = int(refusal.code)
-            return (session_id, cxid, zxid, time_ms, op.ERROR, (code,)), None
-        digest = self.changes.digest if self.tree.digest_enabled else None
-        return (session_id, cxid, zxid, time_ms, kind, result), digest
+            return self.refused(caller, cxid, time_ms, refusal.code)
+        return self._accepted((caller.session_id, cxid, zxid, time_ms, kind, result))
+
+    def refused(self, caller: Caller, cxid: int, time_ms: int, code: int) -> Prepared:
+        """The ERROR transaction that the newest zxid is spent on."""
+        txn = caller.session_id, cxid, self.zxid, time_ms, op.ERROR, (int(code),)
+        return txn, None, txns.encode(txn, None)
 
     def prepare_create_session(
         self, session_id: int, timeout_ms: int, time_ms: int
     ) -> Prepared:
         """The transaction that opens a session."""
         self.zxid = zxid = self.zxid + 1
+        return self._accepted((session_id, 0, zxid, time_ms, op.CREATE_SESSION, (timeout_ms,)))
+
+    def _accepted(self, txn: Txn) -> Prepared:
         digest = self.changes.digest if self.tree.digest_enabled else None
-        return (session_id, 0, zxid, time_ms, op.CREATE_SESSION, (timeout_ms,)), digest
+        return txn, digest, txns.encode(txn, digest)
 
     def applied(self, zxid: int) -> None:
         """The tree holds everything up to `zxid` now."""
         self.changes.applied(zxid)
 
     def _decode(self, kind: int, body: bytes) -> Any:
-        if kind == SET_DATA:
+        if kind == op.SET_DATA:
             return requests.set_data(body)[0]
         if kind in CREATE_KINDS:
             return requests.create(body, with_ttl=kind == op.CREATE_TTL)[0]

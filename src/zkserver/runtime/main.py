@@ -54,7 +54,6 @@ class Process:
         self.exit_code = 0
         self._done = loop.create_future()
         self._writing = False
-        self._max_batch_size = config.max_batch_size
 
     # Host
 
@@ -195,8 +194,8 @@ class Process:
     def _write_batch(self) -> None:
         if self._writing:
             return
-        batch = self.server.pipeline.take_batch(self._max_batch_size)
-        if batch.writes:
+        batch = self.server.pipeline.take_batch()
+        if batch.entries:
             self._writing = True
             self._storage.write(batch)
 
@@ -212,7 +211,7 @@ class Process:
                 folder=self.layout.log_folder,
             )
         self.server.pipeline.durable(batch)
-        self._snapshots.committed(len(batch.writes), self._storage.bytes_since_snapshot())
+        self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
         self._write_batch()
 
     def _tick(self) -> None:

@@ -21,10 +21,9 @@ from zkserver.base import auth
 from zkserver.base import opcodes as op
 from zkserver.base.acl import AclList, Id
 from zkserver.base.errors import ClientError, ErrorCode, LinkError
-from zkserver.jute import requests
-from zkserver.jute.codec import NULL, JuteError, unpack_int
-from zkserver.prep.prep import WRITES
-from zkserver.server import four_letter
+from zkserver.jute.codec import JuteError, unpack_int
+from zkserver.prep.prep import WRITES, Prepared
+from zkserver.server import greeting
 from zkserver.server.reads import HANDLERS, MALFORMED, pack_reply
 from zkserver.server.stats import Latency
 from zkserver.session import handshake
@@ -44,8 +43,25 @@ SETTLING = 1
 OPEN = 2
 CLOSED = 3
 
-WRITE = None
-"""The entry of `waiting` that stands for a write on its way to the disk."""
+
+class Run:
+    """Writes of one connection (None: of the server itself) with no read between them.
+
+    `writes` are `prep.Prepared`; `kind` is the last one's opcode, `since_ms` when the
+    first came, `large_bytes` what they take of the budget for large requests.
+    """
+
+    __slots__ = ("connection", "kind", "large_bytes", "since_ms", "writes")
+
+    def __init__(self, connection: Connection | None, since_ms: int) -> None:
+        self.connection = connection
+        self.since_ms = since_ms
+        self.kind = 0
+        self.large_bytes = 0
+        self.writes: list[Prepared] = []
+
+
+Read = tuple[int, int, bytes]
 
 
 class Transport(Protocol):
@@ -82,6 +98,7 @@ class Connection:
         "port",
         "reading_paused",
         "rest",
+        "run",
         "server",
         "session_id",
         "session_timeout_ms",
@@ -105,7 +122,10 @@ class Connection:
         self.has_read_only = True
         self.out: list[bytes] = []
         self.rest = b""
-        self.waiting: deque[tuple[int, int, bytes] | None] = deque()
+        # The run that the next write joins, until a read comes or its batch is closed.
+        self.run: Run | None = None
+        # Runs on their way to the disk, and the reads (xid, opcode, body) behind them.
+        self.waiting: deque[Run | Read] = deque()
         self.heavy_bytes = 0
         self.reading_paused = False
         self.writing_blocked = False
@@ -132,7 +152,7 @@ class Connection:
             if self.phase == OPEN:
                 self._requests(chunk)
             elif self.phase == BEGINNING:
-                self._begin(chunk)
+                greeting.begin(self, chunk)
             elif self.phase == SETTLING:
                 self.rest = chunk
                 self.pause_reading()
@@ -150,7 +170,9 @@ class Connection:
         xid = kind = 0
         server.chunk_ms = now_ms
         server.chunk_wall_ms = server.wall_ms()
+        submit = server.pipeline.submit
         alive = server.sessions.touch(self.session_id, now_ms)
+        free = alive and not server.guards_requests
         while position + _HEADER_SIZE <= size:
             length, xid, kind = _unpack_header(chunk, position)
             if not _MIN_REQUEST <= length <= limit:
@@ -159,13 +181,21 @@ class Connection:
             if stop > size:
                 break
             count += 1
+            start = position + _HEADER_SIZE
             handler = HANDLERS.get(kind)
-            if handler is None or waiting or not alive:
-                alive = self._other(kind, xid, chunk[position + _HEADER_SIZE : stop], alive)
+            if handler is None:
+                if not (
+                    free and kind in WRITES and submit(self, kind, xid, chunk, start, stop)
+                ):
+                    alive = self._other(kind, xid, chunk[start:stop], alive)
+                if kind == op.CLOSE_SESSION:
+                    alive = free = False
+            elif waiting or not free:
+                alive = self._other(kind, xid, chunk[start:stop], alive)
             else:
                 answered += 1
                 try:
-                    handler(self, xid, chunk, position + _HEADER_SIZE, stop)
+                    handler(self, xid, chunk, start, stop)
                 except ClientError as refusal:
                     self.refuse(xid, refusal.code)
                 except (JuteError, error):
@@ -187,6 +217,8 @@ class Connection:
                 self.since_ms = now_ms
             if self.out:
                 self.flush()
+            if server.in_flight > server.outstanding_limit:
+                server.throttle(self)
         if position < size and self.phase == OPEN:
             self._keep(chunk, position, limit)
 
@@ -203,36 +235,43 @@ class Connection:
         """What cannot be answered on the spot. Returns whether the session takes more."""
         server = self.server
         if kind == op.AUTH:
-            self._authenticate(xid, body)
+            greeting.authenticate(self, xid, body)
         elif kind == op.SASL:
-            self._answer_sasl(xid, body)
+            greeting.answer_sasl(self, xid, body)
         elif server.schemes_missing(self.ids) and kind not in (op.PING, op.CLOSE_SESSION):
             self.out.append(
                 pack_reply(16, xid, 0, int(ErrorCode.SESSIONCLOSEDREQUIRESASLAUTH))
             )
-            self._close_after_output()
+            self.close_after_output()
         elif not alive:
             return False
         elif kind in HANDLERS and kind != MALFORMED:
             self._queue(xid, kind, body)
         elif kind in WRITES:
-            server.large_requests.begin(len(body))
-            if server.pipeline.submit(self, kind, xid, body):
-                self.waiting.append(WRITE)
-                return kind != op.CLOSE_SESSION
-            server.large_requests.end(len(body))
-            self._queue(xid, MALFORMED, b"")
+            self._write(kind, xid, body)
         else:
             self.out.append(pack_reply(16, xid, -1, int(ErrorCode.UNIMPLEMENTED)))
-            self._close_after_output()
+            self.close_after_output()
         return True
+
+    def _write(self, kind: int, xid: int, body: bytes) -> None:
+        """A write that may be large, or whose record may not read."""
+        server = self.server
+        large = server.large_requests
+        large.begin(len(body))
+        if server.pipeline.submit(self, kind, xid, body, 0, len(body)):
+            if large.is_large(len(body)) and isinstance(run := self.waiting[-1], Run):
+                run.large_bytes += len(body)
+        else:
+            large.end(len(body))
+            self._queue(xid, MALFORMED, b"")
 
     def _queue(self, xid: int, kind: int, body: bytes) -> None:
         """A read: behind the writes in flight, or now if there are none."""
         if self.waiting:
+            self.run = None
             self.server.in_flight += 1
             self.waiting.append((xid, kind, body))
-            self.server.throttle(self)
         else:
             self.serve(xid, kind, body)
 
@@ -252,51 +291,26 @@ class Connection:
         """
         waiting = self.waiting
         served = 0
-        while waiting and (read := waiting[0]) is not None:
+        while waiting and isinstance(read := waiting[0], tuple):
             waiting.popleft()
             self.serve(*read)
             served += 1
         self.answered += served
         return served
 
+    def queued(self) -> int:
+        """The number of requests that are under way."""
+        return sum(1 if isinstance(one, tuple) else len(one.writes) for one in self.waiting)
+
     def refuse(self, xid: int, code: int) -> None:
         """A reply that is a header with an error and nothing else."""
         self.out.append(pack_reply(16, xid, self.tree.last_zxid, int(code)))
 
-    # The beginning
+    # The session
 
-    def _begin(self, chunk: bytes) -> None:
-        if len(chunk) < 4:
-            self.rest = chunk
-            return
-        word = four_letter.WORDS.get(chunk[:4])
-        if word is not None:
-            self._four_letter_word(chunk)
-            return
-        length = unpack_int(chunk)[0]
-        if not 0 <= length <= self.server.config.jute_maxbuffer:
-            raise LinkError(f"first frame of {length} bytes: not a ZooKeeper client")
-        stop = 4 + length
-        if len(chunk) < stop:
-            self.rest = chunk
-            return
-        self.server.stats.packets_received += 1
-        self.packets_received += 1
-        self.rest = chunk[stop:]
-        request = handshake.parse_connect_request(chunk[4:stop])
-        self.has_read_only = request.has_read_only
+    def begin_settling(self) -> None:
+        """The client asked for a session; what it sends meanwhile waits."""
         self.phase = SETTLING
-        self.server.connect(self, request)
-
-    def _four_letter_word(self, chunk: bytes) -> None:
-        if chunk[:4] == b"stmk" and len(chunk) < 12 and self.server.four_letter_allowed("stmk"):
-            self.rest = chunk
-            return
-        self.server.stats.packets_received += 1
-        self.packets_received += 1
-        text = four_letter.answer(self.server, chunk)
-        self.transport.write(text.encode())
-        self.close()
 
     def settle(self, valid: bool) -> None:
         """The server decided about the session: tell the client, and go on or hang up."""
@@ -314,33 +328,9 @@ class Connection:
                 self.receive(rest)
         else:
             self.out.append(handshake.invalid_session_response(self.has_read_only))
-            self._close_after_output()
+            self.close_after_output()
 
     # Identity
-
-    def _authenticate(self, xid: int, body: bytes) -> None:
-        try:
-            scheme, token = requests.auth(body)
-        except JuteError as reason:
-            raise LinkError(f"unreadable auth packet: {reason}") from None
-        code, ids = self.server.providers.authenticate(scheme, token, self.address)
-        if code != ErrorCode.OK:
-            self.server.stats.auth_failures += 1
-            self.out.append(pack_reply(16, xid, 0, int(ErrorCode.AUTHFAILED)))
-            self._close_after_output()
-            return
-        self.ids += [id_ for id_ in ids if id_ not in self.ids]
-        self.out.append(pack_reply(16, xid, 0, 0))
-
-    def _answer_sasl(self, xid: int, body: bytes) -> None:
-        """No SASL is configured: a null token, as Java says without a SASL server."""
-        try:
-            token = requests.sasl(body)
-        except JuteError as reason:
-            raise LinkError(f"unreadable sasl packet: {reason}") from None
-        if token is None:
-            raise LinkError("a sasl packet without a token")
-        self.out.append(pack_reply(20, xid, 0, 0) + NULL)
 
     def may(self, acl: AclList, perm: int) -> bool:
         """Whether an ACL grants this connection any of the permissions."""
@@ -423,7 +413,8 @@ class Connection:
 
     # The end
 
-    def _close_after_output(self) -> None:
+    def close_after_output(self) -> None:
+        """Send what has gathered, then close."""
         self.flush()
         self.close()
 

@@ -67,7 +67,7 @@ def describe(connection: Connection, brief: bool) -> str:
     """One connection as cons and (brief) stat print it."""
     interest = (not connection.reading_paused) + 4 * connection.writing_blocked
     text = (
-        f" /{connection.address}:{connection.port}[{interest:x}](queued={len(connection.waiting)},"
+        f" /{connection.address}:{connection.port}[{interest:x}](queued={connection.queued()},"
         f"recved={connection.packets_received},sent={connection.packets_sent}"
     )
     if not brief and connection.session_id:

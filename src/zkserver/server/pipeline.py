@@ -5,37 +5,40 @@ the disk free it takes the batch with `take_batch`, writes and syncs it, and cal
 `durable` with it; only then are its transactions applied, in zxid order, and
 answered. While one batch is on its way to the disk the next one gathers: that is
 the group commit.
+
+Inside a batch the writes of one connection that came one behind another are a
+`Run`, so that a connection is looked after once for all of them.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from zkserver.base import opcodes as op
 from zkserver.base.acl import Id
-from zkserver.jute import codec, txns
+from zkserver.jute import codec
 from zkserver.jute.codec import pack_int
 from zkserver.jute.txns import Txn
-from zkserver.prep.prep import Prep
+from zkserver.prep.common import PREPARERS
+from zkserver.prep.prep import Prep, Prepared
 from zkserver.server import watching
-from zkserver.server.connection import CLOSED, OPEN, Connection
+from zkserver.server.connection import CLOSED, OPEN, Connection, Run
 from zkserver.server.reads import HEADER_SIZE, STAT_SIZE, pack_reply
 
 if TYPE_CHECKING:
     from zkserver.server.server import Server
 
 SET_DATA = op.SET_DATA
-Entry = tuple[int, bytes]
-"""A zxid and the bytes to log for it."""
-Write = tuple[Txn, int | None, Connection | None, int, int, int]
-"""A transaction, the digest after it, who waits for it, the type asked for, when (ms) and
-how large the request was (bytes)."""
+CREATE = op.CREATE
+_SESSION_KINDS = frozenset((op.CREATE_SESSION, op.CLOSE_SESSION))
+_WITH_STAT = frozenset((op.CREATE2, op.CREATE_TTL, op.CREATE_CONTAINER))
 
 _pack_multi_header = Struct(">i?i").pack
+_pack_path_reply = Struct(">iiqii").pack
 _SET_REPLY_SIZE = HEADER_SIZE + STAT_SIZE
-_WITH_STAT = frozenset((op.CREATE2, op.CREATE_TTL, op.CREATE_CONTAINER))
-_encode = txns.encode
+_PATH_REPLY_SIZE = HEADER_SIZE + 4
 
 
 class Internal:
@@ -48,41 +51,61 @@ class Internal:
 
 
 class Batch:
-    """Transactions that go to the disk together, and what is to be done after."""
+    """Transactions that go to the disk together: their log entries, and who waits for them."""
 
-    __slots__ = ("entries", "writes")
+    __slots__ = ("entries", "runs")
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.writes: list[Write] = []
+        self.entries: list[bytes] = []
+        self.runs: list[Run] = []
 
 
 class Pipeline:
     """See the module's docstring. One per server; used from the event loop only."""
 
-    def __init__(self, server: Server, prep: Prep) -> None:
+    def __init__(self, server: Server, prep: Prep, max_batch_size: int) -> None:
+        """`max_batch_size` bounds the transactions of a batch; 0 or less does not."""
         self.server = server
         self.prep = prep
+        self._max_batch_size = max_batch_size if max_batch_size > 0 else 1 << 62
         self._open = Batch()
+        self._full: deque[Batch] = deque()
         # Set while a batch is open and nobody has been told to come for it.
         self.idle = True
 
-    def submit(self, connection: Connection, kind: int, cxid: int, body: bytes) -> bool:
-        """Take a client's write; False if its record cannot be read (nothing has happened)."""
+    def submit(
+        self, connection: Connection, kind: int, cxid: int, data: bytes, start: int, stop: int
+    ) -> bool:
+        """Take a client's write, its record being `data[start:stop]`.
+
+        False if that cannot be read; then nothing has happened.
+        """
         server = self.server
-        prepared = self.prep.prepare(kind, connection, cxid, body, server.chunk_wall_ms)
+        preparer = PREPARERS.get(kind)
+        if preparer is not None:
+            prepared = preparer(
+                self.prep, connection, cxid, data, start, stop, server.chunk_wall_ms
+            )
+        else:
+            body = data[start:stop]
+            prepared = self.prep.prepare(kind, connection, cxid, body, server.chunk_wall_ms)
         if prepared is None:
             return False
-        txn, digest = prepared
-        batch = self._open
-        batch.entries.append((txn[2], _encode(txn, digest)))
-        batch.writes.append((txn, digest, connection, kind, server.chunk_ms, len(body)))
+        run = connection.run
+        if run is None:
+            run = connection.run = Run(connection, server.chunk_ms)
+            self._open.runs.append(run)
+            connection.waiting.append(run)
+        run.kind = kind
+        run.writes.append(prepared)
+        entries = self._open.entries
+        entries.append(prepared[2])
         server.in_flight += 1
-        if server.in_flight > server.outstanding_limit:
-            server.throttle(connection)
         if self.idle:
             self.idle = False
             server.host.batch_is_open()
+        if len(entries) >= self._max_batch_size:
+            self._close_batch()
         return True
 
     def submit_internal(self, kind: int, session_id: int, body: bytes = b"") -> None:
@@ -99,90 +122,102 @@ class Pipeline:
         )
         self._add(prepared, connection, op.CREATE_SESSION)
 
-    def _add(
-        self, prepared: tuple[Txn, int | None], connection: Connection | None, kind: int
-    ) -> None:
-        txn, digest = prepared
-        self._open.entries.append((txn[2], _encode(txn, digest)))
-        self._open.writes.append((txn, digest, connection, kind, self.server.now_ms(), 0))
+    def _add(self, prepared: Prepared, connection: Connection | None, kind: int) -> None:
+        run = Run(connection, self.server.now_ms())
+        run.kind = kind
+        run.writes.append(prepared)
+        self._open.runs.append(run)
+        self._open.entries.append(prepared[2])
         self.server.in_flight += 1
         if self.idle:
             self.idle = False
             self.server.host.batch_is_open()
 
-    def open_size(self) -> int:
-        """The number of transactions that wait for the disk."""
-        return len(self._open.writes)
+    def _close_batch(self) -> None:
+        batch = self._open
+        self._open = Batch()
+        for run in batch.runs:
+            if run.connection is not None:
+                run.connection.run = None
+        self._full.append(batch)
 
-    def take_batch(self, max_size: int) -> Batch:
-        """The next transactions to write, at most `max_size`; empty if there are none.
+    def take_batch(self) -> Batch:
+        """The next transactions to write; empty if there are none.
 
         An empty one makes the pipeline call `batch_is_open` at the next write.
         """
-        batch = self._open
-        self._open = Batch()
-        if len(batch.writes) > max_size > 0:
-            self._open.entries = batch.entries[max_size:]
-            self._open.writes = batch.writes[max_size:]
-            del batch.entries[max_size:], batch.writes[max_size:]
-        if not batch.writes:
+        if not self._full:
+            self._close_batch()
+        batch = self._full.popleft()
+        if not batch.entries:
             self.idle = True
         return batch
 
     def durable(self, batch: Batch) -> None:
         """The batch is on disk: apply it, answer it, let the reads behind it go."""
         server = self.server
-        tree = server.tree
-        fired = tree.fired
-        unflushed = server.unflushed
-        large = server.large_requests
-        zxid = tree.last_zxid
-        done = len(batch.writes)
-        for txn, digest, connection, kind, since_ms, size in batch.writes:
-            _, cxid, zxid, _, txn_kind, _ = txn
-            result = tree.apply(txn, digest)
-            if large.in_flight_bytes:
-                large.end(size)
-            if fired:
-                watching.deliver(fired)
-            if txn_kind == SET_DATA and connection is not None and connection.phase == OPEN:
-                connection.out += (pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), result[3])
-            elif txn_kind == op.CREATE_SESSION or txn_kind == op.CLOSE_SESSION:
-                if not self._session_changed(txn, connection) or connection is None:
-                    continue
-            elif connection is None or connection.phase == CLOSED:
+        done = len(batch.entries)
+        zxid = server.tree.last_zxid
+        for run in batch.runs:
+            connection = run.connection
+            zxid = self._apply_run(run, connection)
+            if run.large_bytes:
+                server.large_requests.end(run.large_bytes)
+            if connection is None or connection.phase != OPEN:
                 continue
-            else:
-                connection.out += _reply(cxid, zxid, kind, result)
-            unflushed[connection] = None
+            server.unflushed[connection] = None
             waiting = connection.waiting
-            waiting.popleft()
-            connection.answered += 1
-            if waiting and waiting[0] is not None:
-                done += connection.serve_waiting()
-            connection.since_ms = since_ms
-            connection.cxid = cxid
-            connection.last_kind = kind
+            if waiting and waiting[0] is run:
+                waiting.popleft()
+                connection.answered += len(run.writes)
+                if waiting:
+                    done += connection.serve_waiting()
+                connection.since_ms = run.since_ms
+                connection.cxid = run.writes[-1][0][1]
+                connection.last_kind = run.kind
         self.prep.applied(zxid)
-        server.stats.commits += len(batch.writes)
+        server.stats.commits += len(batch.entries)
         server.in_flight -= done
         server.flush_connections()
 
-    def _session_changed(self, txn: Txn, connection: Connection | None) -> bool:
-        """A session was opened or closed by a transaction.
+    def _apply_run(self, run: Run, connection: Connection | None) -> int:
+        """Apply the transactions of a run and put the replies out; the zxid of the last one."""
+        tree = self.server.tree
+        apply = tree.apply
+        fired = tree.fired
+        answer = connection is not None and connection.phase == OPEN
+        out = connection.out if connection is not None else []
+        result: Any
+        zxid = 0
+        for txn, digest, _ in run.writes:
+            _, cxid, zxid, _, kind, _ = txn
+            result = apply(txn, digest)
+            if fired:
+                watching.deliver(fired)
+            if kind in _SESSION_KINDS:
+                self._session_changed(txn, connection)
+            elif not answer:
+                continue
+            elif kind == SET_DATA:
+                out += (pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), result[3])
+            elif kind == CREATE:
+                path = result[2]
+                size = len(path)
+                out += (_pack_path_reply(_PATH_REPLY_SIZE + size, cxid, zxid, 0, size), path)
+            else:
+                out += _reply(cxid, zxid, kind, result)
+        return zxid
 
-        Returns whether that was a request among others of an open connection.
-        """
+    def _session_changed(self, txn: Txn, connection: Connection | None) -> None:
+        """A session was opened or closed by a transaction."""
         session_id, cxid, zxid, _, kind, body = txn
         server = self.server
         if kind == op.CREATE_SESSION:
             if body is not None:
                 server.sessions.add(session_id, body[0], server.now_ms())
-            if connection is None or connection.phase == CLOSED:
-                return False
-            among_others = connection.phase == OPEN
-            connection.settle(valid=True)
-            return among_others
+            if connection is not None and connection.phase != CLOSED:
+                connection.settle(valid=True)
+            return
         server.sessions.remove(session_id)
         if connection is not None and connection.phase == OPEN:
             connection.out.append(pack_reply(HEADER_SIZE, cxid, zxid, 0))
@@ -191,24 +226,21 @@ class Pipeline:
             if each is not None and each.phase != CLOSED:
                 each.flush()
                 each.close()
-        return False
 
 
 def _reply(cxid: int, zxid: int, kind: int, result: Any) -> tuple[bytes, ...]:
-    """The frames of the reply to any write but setData: header and record."""
+    """The frames of the reply to any write but setData and create: header and record."""
     _, error, path, outcome = result
-    if kind == op.MULTI and result[0] == op.MULTI:
+    if kind == op.MULTI:
         # A failed multi is told operation by operation; its header says 0.
         record = _multi_record(outcome)
         return pack_reply(HEADER_SIZE + len(record), cxid, zxid, 0), record
     if error:
         return (pack_reply(HEADER_SIZE, cxid, zxid, error),)
-    if kind == op.CREATE:
-        return pack_reply(HEADER_SIZE + 4 + len(path), cxid, zxid, 0), pack_int(len(path)), path
     if kind in _WITH_STAT:
         record = codec.buffer(path) + outcome
         return pack_reply(HEADER_SIZE + len(record), cxid, zxid, 0), record
-    if kind == op.SET_ACL or kind == op.SET_DATA:
+    if kind == op.SET_ACL:
         return pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), outcome
     return (pack_reply(HEADER_SIZE, cxid, zxid, 0),)
 

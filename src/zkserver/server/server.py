@@ -84,7 +84,8 @@ class Server:
             config.close_session_txn_enabled,
             config.reconfig_enabled,
         )
-        self.pipeline = Pipeline(self, Prep(tree, self.sessions, providers, rules))
+        prep = Prep(tree, self.sessions, providers, rules)
+        self.pipeline = Pipeline(self, prep, config.max_batch_size)
         self.containers = ContainerReaper(self)
         self.large_requests = LargeRequests(
             config.large_request_max_bytes, config.large_request_threshold
@@ -108,6 +109,8 @@ class Server:
         self._required_schemes = (
             config.enforce_auth_schemes if config.enforce_auth_enabled else ()
         )
+        # Whether each request must be looked at before it may be served.
+        self.guards_requests = bool(self._required_schemes) or self.large_requests.limited
 
     # Connections
 
@@ -141,7 +144,7 @@ class Server:
         self._throttled.pop(connection, None)
         self._sessionless.pop(connection, None)
         # Reads that wait will never be served; writes are counted when applied.
-        self.in_flight -= sum(entry is not None for entry in connection.waiting)
+        self.in_flight -= sum(isinstance(entry, tuple) for entry in connection.waiting)
         connection.waiting.clear()
 
     def report(self, connection: Connection, reason: str) -> None:

@@ -138,6 +138,11 @@ class LargeRequests:
         self.in_flight_bytes = 0
         self.rejected = 0
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._threshold_bytes > -1
+
     def is_large(self, size_bytes: int) -> bool:
         """Whether a request of this size counts."""
         return -1 < self._threshold_bytes < size_bytes

@@ -7,7 +7,7 @@ fired it (-1 for what setWatches catches up on), WatcherEvent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -60,12 +60,18 @@ def deliver(fired: list[Event]) -> None:
     fired.clear()
 
 
-def _whole(paths: Iterable[bytes | None]) -> Iterator[bytes]:
-    """Path by path: those before a null one have their effect, as in Java."""
+def _whole(paths: requests.Paths) -> Iterator[bytes]:
+    """Path by path: those before a null one, or a null vector, have their effect, as in Java."""
+    if paths is None:
+        raise JuteError("a null vector")
     for path in paths:
         if path is None:
             raise JuteError("a null path")
         yield as_java_has_it(path)
+
+
+def _without_nulls(paths: requests.Paths) -> requests.Paths:
+    return paths and [path for path in paths if path is not None]
 
 
 def _catch_up(connection: Connection, wanted: requests.SetWatches) -> None:
@@ -98,10 +104,10 @@ def _catch_up(connection: Connection, wanted: requests.SetWatches) -> None:
         else:
             tree.child_watches.add(path, connection, watches.STANDARD)
     # A null among these is nobody's path, and no fault.
-    for path in _whole(filter(None, wanted.persistent)):
+    for path in _whole(_without_nulls(wanted.persistent)):
         tree.child_watches.add(path, connection, watches.PERSISTENT)
         tree.data_watches.add(path, connection, watches.PERSISTENT)
-    for path in _whole(filter(None, wanted.persistent_recursive)):
+    for path in _whole(_without_nulls(wanted.persistent_recursive)):
         tree.data_watches.add(path, connection, watches.PERSISTENT_RECURSIVE)
 
 

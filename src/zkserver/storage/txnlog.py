@@ -27,6 +27,7 @@ from struct import Struct
 from zlib import adler32
 
 from zkserver.base.errors import ExitCode, FatalError
+from zkserver.jute.txns import peek_zxid
 from zkserver.storage.disk import Disk, OutputFile
 from zkserver.storage.layout import log_name
 
@@ -90,30 +91,26 @@ class TxnLogWriter:
         self.bytes_since_snapshot = 0
         self.last_sync_ms = 0.0
 
-    def write(self, entries: list[tuple[int, bytes]]) -> None:
-        """Append `(zxid, entry)` pairs in their order; they are durable on return.
+    def write(self, entries: list[bytes]) -> None:
+        """Append entries (of `jute.txns`) in their order; they are durable on return.
 
         Raises FatalError with exit code 10 if the disk fails. What was given may
         then be on the disk in part, and nothing more can be written.
         """
         if self._failed:
             raise self._fatal("an earlier write failed")
-        pieces: list[bytes] = []
+        if sum(map(len, entries)) + FRAME_BYTES * len(entries) <= UNSYNCED_LIMIT_BYTES:
+            self._append(entries)
+            return
+        some: list[bytes] = []
         size_bytes = 0
-        for zxid, entry in entries:
-            length = len(entry)
-            if size_bytes and size_bytes + length + FRAME_BYTES > UNSYNCED_LIMIT_BYTES:
-                self._append(pieces)
-                pieces = []
-                size_bytes = 0
-            if self._file is None:
-                self._open(zxid)
-            pieces.append(_pack_head(adler32(entry), length))
-            pieces.append(entry)
-            pieces.append(RECORD_END)
-            size_bytes += length + FRAME_BYTES
-        if pieces:
-            self._append(pieces)
+        for entry in entries:
+            if some and size_bytes + len(entry) + FRAME_BYTES > UNSYNCED_LIMIT_BYTES:
+                self._append(some)
+                some, size_bytes = [], 0
+            some.append(entry)
+            size_bytes += len(entry) + FRAME_BYTES
+        self._append(some)
 
     def roll(self) -> None:
         """Begin a new file with the next write; a snapshot is about to be taken."""
@@ -124,22 +121,27 @@ class TxnLogWriter:
         """Close the file. Everything written is durable already."""
         self._close_file()
 
-    def _open(self, zxid: int) -> None:
+    def _open(self, zxid: int) -> OutputFile:
         self.path = f"{self._folder}/{log_name(zxid)}"
         try:
             # An old file of this name holds nothing that counts: recovery read it.
-            self._file = self._disk.create(self.path)
+            file = self._file = self._disk.create(self.path)
         except OSError as error:
             raise self._fatal(str(error)) from error
         self._position = 0
         self._size_bytes = HEADER_BYTES
+        return file
 
-    def _append(self, pieces: list[bytes]) -> None:
-        file = self._file
-        if file is None:
-            raise self._fatal("no file is open")
+    def _append(self, entries: list[bytes]) -> None:
+        """One write and one sync for these entries."""
+        if not entries:
+            return
+        file = self._file or self._open(peek_zxid(entries[0]))
         begins = self._position == 0
         position = self._position or HEADER_BYTES
+        pieces: list[bytes] = []
+        for entry in entries:
+            pieces += (_pack_head(adler32(entry), len(entry)), entry, RECORD_END)
         data = b"".join(pieces)
         self.bytes_since_snapshot += len(data)
         size_bytes = padded_size(position, self._size_bytes, self._preallocate_bytes)

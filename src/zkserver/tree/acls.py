@@ -34,6 +34,9 @@ class AclTable:
         self._index_of: dict[AclList, int] = {}
         self._uses: dict[int, int] = {}
         self._last_index = 0
+        # The list used last, known at sight: comparing lists costs more.
+        self._recent: AclList | None = None
+        self._recent_index = 0
 
     def get(self, index: int) -> AclList:
         """The list behind an index."""
@@ -41,10 +44,15 @@ class AclTable:
 
     def use(self, acl: AclList) -> int:
         """The index of `acl`, with one more user."""
-        index = self._index_of.get(acl)
-        if index is None:
-            self._last_index = index = self._last_index + 1
-            self._put(index, acl)
+        if acl is self._recent:
+            index = self._recent_index
+        else:
+            known = self._index_of.get(acl)
+            if known is None:
+                self._last_index = known = self._last_index + 1
+                self._put(known, acl)
+            self._recent, self._recent_index = acl, known
+            index = known
         self._uses[index] += 1
         return index
 
@@ -65,6 +73,7 @@ class AclTable:
         self._uses.clear()
         self.everybody = {OPEN_INDEX: ALL}
         self._last_index = 0
+        self._recent = None
         for index, acl in table.items():
             self._put(index, acl)
             self._last_index = max(self._last_index, index)
@@ -95,6 +104,7 @@ class AclTable:
 
     def _drop(self, index: int) -> None:
         acl = self.table.pop(index, None)
+        self._recent = None
         if acl is not None:
             if self._index_of.get(acl) == index:
                 del self._index_of[acl]

@@ -43,11 +43,19 @@ DIGEST_LOG_INTERVAL = 128
 DIGEST_LOG_LIMIT = 1024
 
 OK = 0
+SET_DATA = op.SET_DATA
 NONODE = int(ErrorCode.NONODE)
 NODEEXISTS = int(ErrorCode.NODEEXISTS)
 _EMPTY_STAT = pack_stat(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 # The fields that setData replaces, with the runs of bytes between them kept.
 _pack_after_set = Struct(">8sq8sqi16si12s").pack
+
+_NAMES_ITS_PATH = frozenset(
+    (
+        *(op.CREATE, op.CREATE2, op.CREATE_CONTAINER, op.CREATE_TTL, op.DELETE),
+        *(op.DELETE_CONTAINER, op.SET_DATA, op.SET_ACL),
+    )
+)
 
 Result = tuple[int, int, bytes | None, Any]
 Event = tuple[Hashable, int, bytes, int, AclList]
@@ -77,7 +85,7 @@ class DataTree:
 
     def _make_system_nodes(self) -> None:
         for path in (b"", PROC, QUOTA, CONFIG):
-            self.nodes[path] = Znode(b"", _EMPTY_STAT, OPEN_INDEX)
+            self.nodes[path] = Znode(b"", _EMPTY_STAT, OPEN_INDEX, 0, 0, None)
         self.root = self.nodes[b""]
         for parent, name in ((b"", b"zookeeper"), (PROC, b"quota"), (PROC, b"config")):
             node = self.nodes[parent]
@@ -142,57 +150,90 @@ class DataTree:
         by `prep`, and is adopted; otherwise it is computed.
         """
         session_id, _, zxid, time_ms, kind, body = txn
-        compute = digest is None and self.digest_enabled
-        if kind == op.MULTI:
-            result = self._apply_multi(session_id, zxid, time_ms, body, compute)
+        if digest is None and self.digest_enabled:
+            return self._apply_and_sum(txn)
+        if kind == SET_DATA:
+            result = self._set_data(kind, zxid, time_ms, body)
+        elif kind == op.MULTI:
+            result = self._apply_multi(session_id, zxid, time_ms, body)
         else:
-            result = self._apply_one(session_id, zxid, time_ms, kind, body, compute)
+            result = self._apply_one(session_id, zxid, time_ms, kind, body)
         # Last, so that a snapshot never names a half-applied transaction.
         if zxid > self.last_zxid:
             self.last_zxid = zxid
-        if self.digest_enabled:
-            if digest is not None:
-                self.digest = digest
+        if digest is not None:
+            self.digest = digest
             self.digest_zxid = zxid
-            if zxid % DIGEST_LOG_INTERVAL == 0:
-                self.digest_log.append((zxid, self.digest))
+            if not zxid % DIGEST_LOG_INTERVAL:
+                self.digest_log.append((zxid, digest))
         return result
 
+    def _apply_and_sum(self, txn: Txn) -> Result:
+        """Apply a transaction; the tree digest moves by what its znodes' shares do."""
+        session_id, _, zxid, time_ms, kind, body = txn
+        touched = self._touched(session_id, kind, body)
+        before = self._shares(touched)
+        if kind == op.MULTI:
+            result = self._apply_multi(session_id, zxid, time_ms, body)
+        else:
+            result = self._apply_one(session_id, zxid, time_ms, kind, body)
+        if zxid > self.last_zxid:
+            self.last_zxid = zxid
+        self.digest = self.digest - before + self._shares(touched) & MASK64
+        self.digest_zxid = zxid
+        if not zxid % DIGEST_LOG_INTERVAL:
+            self.digest_log.append((zxid, self.digest))
+        return result
+
+    def _touched(self, session_id: int, kind: int, body: Any) -> set[bytes]:
+        """The keys of all znodes that a transaction may change, its own and their parents'."""
+        if kind in _NAMES_ITS_PATH:
+            path: bytes = body[0]
+            return {b"" if path == b"/" else path, path.rpartition(b"/")[0]}
+        if kind == op.MULTI:
+            return set().union(*(self._touched(session_id, *part) for part in body))
+        if kind == op.CLOSE_SESSION:
+            paths = {*self.ephemerals.get(session_id, ()), *(body[0] if body else ())}
+            return paths | {path.rpartition(b"/")[0] for path in paths}
+        return set()
+
+    def _shares(self, paths: Iterable[bytes]) -> int:
+        nodes = self.nodes
+        return sum(
+            nodes[path].digest(path)
+            for path in paths
+            if path in nodes and not path.startswith(PROC_CHILDREN)
+        )
+
     def _apply_one(
-        self, session_id: int, zxid: int, time_ms: int, kind: int, body: Any, compute: bool
+        self, session_id: int, zxid: int, time_ms: int, kind: int, body: Any
     ) -> Result:
-        if kind == op.SET_DATA or kind == op.RECONFIG:
-            return self._set_data(kind, zxid, time_ms, body, compute)
         if kind == op.CREATE or kind == op.CREATE2:
-            path, data, acl, ephemeral, parent_cversion = body
+            path, data, acl, ephemeral, cversion = body
             owner = session_id if ephemeral else 0
-            return self._create(
-                kind, zxid, time_ms, path, data, acl, owner, parent_cversion, compute
-            )
+            return self._create(kind, zxid, time_ms, path, data, acl, owner, cversion)
+        if kind == op.SET_DATA or kind == op.RECONFIG:
+            return self._set_data(kind, zxid, time_ms, body)
         if kind == op.DELETE or kind == op.DELETE_CONTAINER:
             path = body[0]
-            return kind, self._delete(path, zxid, compute), path, None
+            return kind, self._delete(path, zxid), path, None
         if kind == op.CREATE_CONTAINER:
             path, data, acl, cversion = body
-            return self._create(
-                kind, zxid, time_ms, path, data, acl, CONTAINER_OWNER, cversion, compute
-            )
+            return self._create(kind, zxid, time_ms, path, data, acl, CONTAINER_OWNER, cversion)
         if kind == op.CREATE_TTL:
             path, data, acl, cversion, ttl_ms = body
             owner = self.owner_types.ttl_owner(ttl_ms)
-            return self._create(kind, zxid, time_ms, path, data, acl, owner, cversion, compute)
+            return self._create(kind, zxid, time_ms, path, data, acl, owner, cversion)
         if kind == op.SET_ACL:
-            return self._set_acl(kind, body, compute)
+            return self._set_acl(kind, body)
         if kind == op.CLOSE_SESSION:
-            self._close_session(session_id, zxid, body, compute)
+            self._close_session(session_id, zxid, body)
             return kind, OK, None, None
         if kind == op.ERROR:
             return kind, body[0], None, None
         return kind, OK, body[0] if kind == op.CHECK else None, None
 
-    def _apply_multi(
-        self, session_id: int, zxid: int, time_ms: int, body: Any, compute: bool
-    ) -> Result:
+    def _apply_multi(self, session_id: int, zxid: int, time_ms: int, body: Any) -> Result:
         results: list[Result] = []
         error = OK
         if any(kind == op.ERROR for kind, _ in body):
@@ -206,22 +247,16 @@ class DataTree:
                 results.append((op.ERROR, code, None, None))
         else:
             for kind, sub in body:
-                result = self._apply_one(session_id, zxid, time_ms, kind, sub, compute)
+                result = self._apply_one(session_id, zxid, time_ms, kind, sub)
                 error = error or result[1]
                 results.append(result)
         return op.MULTI, error, None, results
 
-    def _set_data(
-        self, kind: int, zxid: int, time_ms: int, body: Any, compute: bool
-    ) -> Result:
+    def _set_data(self, kind: int, zxid: int, time_ms: int, body: Any) -> Result:
         path, data, version = body
         node = self.nodes.get(path) or self.find(path)
         if node is None:
             return kind, NONODE, path, None
-        # Reconfigurations and what is below /zookeeper are left out of the digest.
-        compute = compute and not path.startswith(PROC_CHILDREN)
-        if compute:
-            self.digest -= node.digest(b"" if path == b"/" else path)
         old = node.data
         length = len(data) if data else 0
         growth = length - (len(old) if old else 0)
@@ -230,9 +265,8 @@ class DataTree:
         node.stat = stat = _pack_after_set(
             stat[:8], zxid, stat[16:24], time_ms, version, stat[36:52], length, stat[56:]
         )
-        if compute:
-            self.digest = self.digest + node.digest(b"" if path == b"/" else path) & MASK64
-        self.data_size_bytes += growth
+        if growth:
+            self.data_size_bytes += growth
         if self.quotas.active:
             usage.charge(self, path, growth, 0)
         if self.data_watches.by_path:
@@ -249,7 +283,6 @@ class DataTree:
         acl: AclList,
         owner: int,
         parent_cversion: int,
-        compute: bool,
     ) -> Result:
         nodes = self.nodes
         parent_path, _, name = path.rpartition(b"/")
@@ -259,30 +292,27 @@ class DataTree:
         # Registered before the test for existence: a fuzzy snapshot may hold the
         # node but not its list (ZOOKEEPER-3306).
         acl_index = self.acls.use(acl)
-        existing = nodes.get(path)
-        if existing is not None:
+        if path in nodes:
+            existing = nodes[path]
             self.acls.release(existing.acl)
             existing.acl = acl_index
-            self._raise_parent(parent_path, parent, parent_cversion, zxid, compute)
+            cversion = parent.cversion + 1 if parent_cversion == -1 else parent_cversion
+            if cversion > parent.cversion:
+                parent.restat(cversion, zxid)
             return kind, NODEEXISTS, path, None
         owner_kind = owners.VOID if owner == 0 else self.owner_types.kind(owner)
         shown_owner = owner if owner_kind == owners.NORMAL else 0
         length = len(data) if data else 0
         stat = pack_stat(zxid, zxid, time_ms, time_ms, 0, 0, 0, shown_owner, length, 0, zxid)
-        node = nodes[path] = Znode(data, stat, acl_index, owner)
+        nodes[path] = Znode(data, stat, acl_index, owner, 0, None)
         if parent.children is None:
             parent.children = {}
-        if compute and not parent_path.startswith(PROC_CHILDREN):
-            self.digest -= parent.digest(parent_path)
         parent.children[name] = None
         cversion = parent.cversion + 1 if parent_cversion == -1 else parent_cversion
         if cversion > parent.cversion:
             parent.restat(cversion, zxid)
         else:
             parent.restat(parent.cversion, parent.pzxid())
-        if compute:
-            self._add_digest(parent_path, parent)
-            self._add_digest(path, node)
         self.data_size_bytes += len(path) + length
         if owner_kind:
             self._own(path, owner, owner_kind)
@@ -298,21 +328,6 @@ class DataTree:
                 self.child_watches, shown_parent, NODE_CHILDREN_CHANGED, zxid, parent.acl
             )
         return kind, OK, path, stat
-
-    def _raise_parent(
-        self, parent_path: bytes, parent: Znode, parent_cversion: int, zxid: int, compute: bool
-    ) -> None:
-        cversion = parent.cversion + 1 if parent_cversion == -1 else parent_cversion
-        if cversion > parent.cversion:
-            if compute and not parent_path.startswith(PROC_CHILDREN):
-                self.digest -= parent.digest(parent_path)
-            parent.restat(cversion, zxid)
-            if compute:
-                self._add_digest(parent_path, parent)
-
-    def _add_digest(self, path: bytes, node: Znode) -> None:
-        if not path.startswith(PROC_CHILDREN):
-            self.digest = self.digest + node.digest(path) & MASK64
 
     def _own(self, path: bytes, owner: int, owner_kind: int) -> None:
         if owner_kind == owners.NORMAL:
@@ -331,7 +346,7 @@ class DataTree:
             if not paths:
                 del self.ephemerals[owner]
 
-    def _delete(self, path: bytes, zxid: int, compute: bool) -> int:
+    def _delete(self, path: bytes, zxid: int) -> int:
         nodes = self.nodes
         parent_path, _, name = path.rpartition(b"/")
         parent = nodes.get(parent_path)
@@ -339,18 +354,12 @@ class DataTree:
             return NONODE
         # The parent is told even if the node is gone already, which a replay over
         # a fuzzy snapshot can meet (ZOOKEEPER-3145).
-        if compute and not parent_path.startswith(PROC_CHILDREN):
-            self.digest -= parent.digest(parent_path)
         if parent.children:
             parent.children.pop(name, None)
         parent.restat(parent.cversion, max(zxid, parent.pzxid()))
-        if compute:
-            self._add_digest(parent_path, parent)
         node = nodes.pop(path, None)
         if node is None:
             return NONODE
-        if compute and not path.startswith(PROC_CHILDREN):
-            self.digest = self.digest - node.digest(path) & MASK64
         acl = self.acls.get(node.acl)
         self.acls.release(node.acl)
         length = len(node.data) if node.data else 0
@@ -374,30 +383,25 @@ class DataTree:
             )
         return OK
 
-    def _set_acl(self, kind: int, body: Any, compute: bool) -> Result:
+    def _set_acl(self, kind: int, body: Any) -> Result:
         path, acl, version = body
         node = self.find(path)
         if node is None:
             return kind, NONODE, path, None
-        key = b"" if path == b"/" else path
-        if compute and not key.startswith(PROC_CHILDREN):
-            self.digest -= node.digest(key)
         self.acls.release(node.acl)
         node.acl = self.acls.use(acl)
         node.stat = node.stat[:40] + version.to_bytes(4, "big", signed=True) + node.stat[44:]
-        if compute:
-            self._add_digest(key, node)
         return kind, OK, path, node.stat
 
-    def _close_session(self, session_id: int, zxid: int, body: Body, compute: bool) -> None:
+    def _close_session(self, session_id: int, zxid: int, body: Body) -> None:
         """Delete the session's ephemerals: those the transaction names, then any left over."""
         mine = list(self.ephemerals.get(session_id, ()))
         for path in body[0] if body else ():
-            self._delete(path, zxid, compute)
+            self._delete(path, zxid)
         for path in mine:
             node = self.nodes.get(path)
             if node is not None and node.owner == session_id:
-                self._delete(path, zxid, compute)
+                self._delete(path, zxid)
 
     def _fire(
         self, table: WatchTable, path: bytes, event_type: int, zxid: int, acl_index: int
@@ -418,7 +422,7 @@ class DataTree:
     def clear_for_load(self) -> None:
         """Forget every node, ACL and quota; watches of live connections stay."""
         self.nodes: dict[bytes, Znode] = {}
-        self.root = Znode(b"", _EMPTY_STAT, OPEN_INDEX)
+        self.root = Znode(b"", _EMPTY_STAT, OPEN_INDEX, 0, 0, None)
         self.ephemerals: dict[int, dict[bytes, None]] = {}
         self.containers: dict[bytes, None] = {}
         self.ttls: dict[bytes, None] = {}
@@ -478,7 +482,8 @@ class DataTree:
         proc = self.nodes.get(PROC)
         if proc is None or CONFIG in self.nodes:
             return
-        self.nodes[CONFIG] = node = Znode(b"", _EMPTY_STAT, self.acls.use(READ_ACL))
+        acl_index = self.acls.use(READ_ACL)
+        self.nodes[CONFIG] = node = Znode(b"", _EMPTY_STAT, acl_index, 0, 0, None)
         node.stat = node.stat[:40] + b"\xff\xff\xff\xff" + node.stat[44:]
         proc.children = proc.children or {}
         proc.children[b"config"] = None

@@ -14,10 +14,11 @@ from zlib import crc32
 from zkserver.base.stat import STAT, STAT_PERSISTED
 
 pack_stat = STAT.pack
-unpack_stat = STAT.unpack
 _unpack_persisted = STAT_PERSISTED.unpack
 _pack_cversion = Struct(">i").pack
 _pack_owner = Struct(">q").pack
+# The fields that children change, with the runs of bytes between them kept.
+_pack_after_children = Struct(">36si16siq").pack
 # Field order of the digest differs from the serialised one (features of AdHash v2).
 pack_digest_stat = Struct(">qqqqqiiiq").pack
 
@@ -37,9 +38,9 @@ class Znode:
         data: bytes | None,
         stat: bytes,
         acl: int,
-        owner: int = 0,
-        cversion: int = 0,
-        children: dict[bytes, None] | None = None,
+        owner: int,
+        cversion: int,
+        children: dict[bytes, None] | None,
     ) -> None:
         self.data = data
         self.stat = stat
@@ -67,18 +68,14 @@ class Znode:
 
     def restat(self, cversion: int, pzxid: int) -> None:
         """Rebuild the Stat after children came or went: new persisted cversion and pzxid."""
-        czxid, mzxid, ctime, mtime, version, _, aversion, owner, length, _, _ = unpack_stat(
-            self.stat
-        )
+        stat = self.stat
         children = self.children
         count = len(children) if children else 0
         self.cversion = cversion
         shown = 2 * cversion - count
         if not -0x80000000 <= shown <= 0x7FFFFFFF:
             shown = int32(shown)
-        self.stat = pack_stat(
-            czxid, mzxid, ctime, mtime, version, shown, aversion, owner, length, count, pzxid
-        )
+        self.stat = _pack_after_children(stat[:36], shown, stat[40:56], count, pzxid)
 
     def pzxid(self) -> int:
         """The zxid of the last change of the children."""
@@ -114,4 +111,4 @@ def from_persisted(data: bytes | None, acl: int, persisted: bytes, shown_owner: 
     stat = pack_stat(
         czxid, mzxid, ctime, mtime, version, shown, aversion, shown_owner, length, 0, pzxid
     )
-    return Znode(data, stat, acl, owner, cversion)
+    return Znode(data, stat, acl, owner, cversion, None)
