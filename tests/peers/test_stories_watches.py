@@ -197,6 +197,16 @@ def test_set_watches_catches_up_before_it_answers(story: Story) -> None:
     assert s.events() == [(CREATED, b"/none")]
 
 
+def test_set_watches_with_a_null_vector_is_malformed(story: Story) -> None:
+    s = story.session()
+    assert s.set_watches(0, None, [], []) == MARSHALLING_ERROR
+    assert s.set_watches(0, [], ["/wn"], None, [], []) == MARSHALLING_ERROR
+    # What stood before it is watched.
+    assert s.create("/wn") == OK
+    assert s.events() == [(CREATED, b"/wn")]
+    assert s.delete("/wn") == OK
+
+
 def test_set_watches2_knows_the_persistent_kinds(story: Story) -> None:
     s = story.session()
     assert s.set_watches(0, [], [], [], ["/wb"], []) == OK

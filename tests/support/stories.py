@@ -155,7 +155,7 @@ class Session:
         """removeWatches, kinds as for checkWatches"""
         return self.err(wire.REMOVE_WATCHES, wire.typed_path_request(path, kind))
 
-    def set_watches(self, zxid: int, *parts: Iterable[wire.Text]) -> int | None:
+    def set_watches(self, zxid: int, *parts: Iterable[wire.Text] | None) -> int | None:
         """setWatches with three lists of paths, setWatches2 with five"""
         opcode = wire.SET_WATCHES if len(parts) == 3 else wire.SET_WATCHES2
         record = wire.set_watches_request(zxid, *parts)
