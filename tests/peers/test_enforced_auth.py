@@ -24,11 +24,11 @@ def test_reads_and_writes_wait_for_the_scheme(tmp_path: Path) -> None:
             (wire.SET_DATA, wire.set_data_request("/", b"x")),
             (wire.EXISTS, wire.read_request("/")),
         ):
-            client = new_session(server.port)
-            assert client.ping()["err"] == 0
-            assert client.call(opcode, record)["err"] == REQUIRE_AUTH
-            with pytest.raises(Closed):
-                client.receive()
+            with new_session(server.port) as client:
+                assert client.ping()["err"] == 0
+                assert client.call(opcode, record)["err"] == REQUIRE_AUTH
+                with pytest.raises(Closed):
+                    client.receive()
         client = new_session(server.port)
         token = wire.auth_request("digest", b"ann:secret")
         assert client.call(wire.AUTH, token, wire.XID_AUTH)["err"] == 0

@@ -98,7 +98,6 @@ class Connection:
         "port",
         "reading_paused",
         "rest",
-        "run",
         "server",
         "session_id",
         "session_timeout_ms",
@@ -122,8 +121,6 @@ class Connection:
         self.has_read_only = True
         self.out: list[bytes] = []
         self.rest = b""
-        # The run that the next write joins, until a read comes or its batch is closed.
-        self.run: Run | None = None
         # Runs on their way to the disk, and the reads (xid, opcode, body) behind them.
         self.waiting: deque[Run | Read] = deque()
         self.heavy_bytes = 0
@@ -269,7 +266,7 @@ class Connection:
     def _queue(self, xid: int, kind: int, body: bytes) -> None:
         """A read: behind the writes in flight, or now if there are none."""
         if self.waiting:
-            self.run = None
+            self.server.pipeline.end_run()
             self.server.in_flight += 1
             self.waiting.append((xid, kind, body))
         else:

@@ -6,8 +6,8 @@ the disk free it takes the batch with `take_batch`, writes and syncs it, and cal
 answered. While one batch is on its way to the disk the next one gathers: that is
 the group commit.
 
-Inside a batch the writes of one connection that came one behind another are a
-`Run`, so that a connection is looked after once for all of them.
+Inside a batch, transactions of one connection with no other's between them are a
+`Run`, so that the connection is looked after once for all of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zkserver.base import opcodes as op
 from zkserver.base.acl import Id
+from zkserver.base.errors import ExitCode, FatalError
 from zkserver.jute import codec
 from zkserver.jute.codec import pack_int
 from zkserver.jute.txns import Txn
@@ -70,6 +71,9 @@ class Pipeline:
         self._max_batch_size = max_batch_size if max_batch_size > 0 else 1 << 62
         self._open = Batch()
         self._full: deque[Batch] = deque()
+        # The run that the next write joins if it is of the same connection.
+        self._run: Run | None = None
+        self._applied_zxid = prep.zxid
         # Set while a batch is open and nobody has been told to come for it.
         self.idle = True
 
@@ -91,9 +95,9 @@ class Pipeline:
             prepared = self.prep.prepare(kind, connection, cxid, body, server.chunk_wall_ms)
         if prepared is None:
             return False
-        run = connection.run
-        if run is None:
-            run = connection.run = Run(connection, server.chunk_ms)
+        run = self._run
+        if run is None or run.connection is not connection:
+            run = self._run = Run(connection, server.chunk_ms)
             self._open.runs.append(run)
             connection.waiting.append(run)
         run.kind = kind
@@ -126,6 +130,7 @@ class Pipeline:
         run = Run(connection, self.server.now_ms())
         run.kind = kind
         run.writes.append(prepared)
+        self._run = None
         self._open.runs.append(run)
         self._open.entries.append(prepared[2])
         self.server.in_flight += 1
@@ -134,12 +139,13 @@ class Pipeline:
             self.server.host.batch_is_open()
 
     def _close_batch(self) -> None:
-        batch = self._open
+        self._full.append(self._open)
         self._open = Batch()
-        for run in batch.runs:
-            if run.connection is not None:
-                run.connection.run = None
-        self._full.append(batch)
+        self._run = None
+
+    def end_run(self) -> None:
+        """A read waits behind the last write, so the next one must not join its run."""
+        self._run = None
 
     def take_batch(self) -> Batch:
         """The next transactions to write; empty if there are none.
@@ -157,9 +163,14 @@ class Pipeline:
         """The batch is on disk: apply it, answer it, let the reads behind it go."""
         server = self.server
         done = len(batch.entries)
-        zxid = server.tree.last_zxid
+        zxid = self._applied_zxid
         for run in batch.runs:
             connection = run.connection
+            if run.writes[0][0][2] != zxid + 1:
+                raise FatalError(
+                    ExitCode.UNEXPECTED_ERROR,
+                    f"transaction 0x{run.writes[0][0][2]:x} was to be applied after 0x{zxid:x}",
+                )
             zxid = self._apply_run(run, connection)
             if run.large_bytes:
                 server.large_requests.end(run.large_bytes)
@@ -175,6 +186,7 @@ class Pipeline:
                 connection.since_ms = run.since_ms
                 connection.cxid = run.writes[-1][0][1]
                 connection.last_kind = run.kind
+        self._applied_zxid = zxid
         self.prep.applied(zxid)
         server.stats.commits += len(batch.entries)
         server.in_flight -= done
