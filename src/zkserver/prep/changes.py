@@ -116,10 +116,9 @@ class Changes:
 
     def record(self, path: bytes, change: Change, old_digest: int) -> None:
         """`change` is now the newest at `path`; `old_digest` is the share it replaces."""
-        by_path = self.by_path
         if self.journal is not None:
-            self.journal.append((path, by_path.get(path)))
-        by_path[path] = change
+            self.journal.append((path, self.by_path.get(path)))
+        self.by_path[path] = change
         if change[5] is None:
             self._volatile.append((change[0], path))
         else:

@@ -206,12 +206,12 @@ class Pipeline:
             result = apply(txn, digest)
             if fired:
                 watching.deliver(fired)
-            if kind in _SESSION_KINDS:
+            if kind == SET_DATA and answer:
+                out += (pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), result[3])
+            elif kind in _SESSION_KINDS:
                 self._session_changed(txn, connection)
             elif not answer:
                 continue
-            elif kind == SET_DATA:
-                out += (pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), result[3])
             elif kind == CREATE:
                 path = result[2]
                 size = len(path)

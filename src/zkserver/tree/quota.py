@@ -106,28 +106,30 @@ def parse(data: bytes | None) -> StatsTrack:
 
 
 class QuotaTrie:
-    """The paths that have limits. Most trees have none, and then a look-up costs nothing."""
+    """The paths that have limits. Most trees have none, and then a look-up costs nothing.
+
+    `active` says whether any path has.
+    """
 
     def __init__(self) -> None:
         self._paths: dict[bytes, None] = {}
-
-    @property
-    def active(self) -> bool:
-        """Whether any path has limits."""
-        return bool(self._paths)
+        self.active = False
 
     def add(self, path: bytes) -> None:
         """`path` has limits now. The root takes none, nor does what is no path."""
         if path[:1] == b"/" and len(path) > 1:
             self._paths[path] = None
+            self.active = True
 
     def remove(self, path: bytes) -> None:
         """`path` has no limits any more."""
         self._paths.pop(path, None)
+        self.active = bool(self._paths)
 
     def clear(self) -> None:
         """No path has limits any more."""
         self._paths.clear()
+        self.active = False
 
     def paths(self) -> list[bytes]:
         """All paths with limits, in the order they were added."""

@@ -43,6 +43,7 @@ DIGEST_LOG_INTERVAL = 128
 DIGEST_LOG_LIMIT = 1024
 
 OK = 0
+CREATE = op.CREATE
 SET_DATA = op.SET_DATA
 NONODE = int(ErrorCode.NONODE)
 NODEEXISTS = int(ErrorCode.NODEEXISTS)
@@ -154,6 +155,10 @@ class DataTree:
             return self._apply_and_sum(txn)
         if kind == SET_DATA:
             result = self._set_data(kind, zxid, time_ms, body)
+        elif kind == CREATE:
+            path, data, acl, ephemeral, cversion = body
+            owner = session_id if ephemeral else 0
+            result = self._create(kind, zxid, time_ms, path, data, acl, owner, cversion)
         elif kind == op.MULTI:
             result = self._apply_multi(session_id, zxid, time_ms, body)
         else:
@@ -300,7 +305,7 @@ class DataTree:
             if cversion > parent.cversion:
                 parent.restat(cversion, zxid)
             return kind, NODEEXISTS, path, None
-        owner_kind = owners.VOID if owner == 0 else self.owner_types.kind(owner)
+        owner_kind = self.owner_types.kind(owner) if owner else owners.VOID
         shown_owner = owner if owner_kind == owners.NORMAL else 0
         length = len(data) if data else 0
         stat = pack_stat(zxid, zxid, time_ms, time_ms, 0, 0, 0, shown_owner, length, 0, zxid)
@@ -316,7 +321,7 @@ class DataTree:
         self.data_size_bytes += len(path) + length
         if owner_kind:
             self._own(path, owner, owner_kind)
-        if path.startswith(QUOTA):
+        if parent_path.startswith(QUOTA):
             usage.quota_node_created(self, parent_path, name)
         if self.quotas.active:
             usage.charge(self, path, length, 1)
