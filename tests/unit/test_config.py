@@ -269,6 +269,14 @@ def test_refuses_a_file_without_a_data_folder() -> None:
     assert refusal("clientPort=2181") == message
 
 
+def test_a_refusal_brings_the_warnings_along() -> None:
+    source = ConfigSource(file_name="zoo.cfg", text="datadir=/d\nclientPort=2181")
+    with pytest.raises(ConfigError, match="dataDir: is not set") as refused:
+        config.load(source)
+    warnings = [str(warning) for warning in refused.value.warnings]
+    assert warnings == ["zoo.cfg:1: datadir: is not known; is dataDir meant?"]
+
+
 def test_refuses_an_address_without_a_port() -> None:
     message = "zoo.cfg:2: clientPortAddress = ::1: must not be set unless clientPort is"
     assert refusal("dataDir=/d\nclientPortAddress=::1") == message

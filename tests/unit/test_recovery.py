@@ -187,6 +187,13 @@ def test_a_snapshot_s_own_digest_is_compared() -> None:
     assert Outcome(disk).restored.first_mismatch_zxid == 10
 
 
+def test_without_digests_that_of_a_snapshot_is_not_compared() -> None:
+    disk, history = MemoryDisk(), History(random.Random(3))
+    run_steps(history, 10)
+    save(disk, history)
+    assert Outcome(disk, digest_enabled=False).restored.digest_mismatches == 0
+
+
 # New directories
 
 
@@ -220,9 +227,13 @@ def test_the_initialize_file_is_trusted_once() -> None:
 
 
 def test_missing_folders_without_datadir_autocreate() -> None:
-    with pytest.raises(StorageError, match=r"/data/version-2 is missing.*datadir") as caught:
-        Outcome(MemoryDisk(), RestoreSettings(autocreate_folders=False))
+    settings = RestoreSettings(autocreate_folders=False)
+    missing = r"^dataDir: .*/data/version-2 is missing.*datadir"
+    with pytest.raises(StorageError, match=missing) as caught:
+        Outcome(MemoryDisk(), settings)
     assert caught.value.exit_code == ExitCode.UNABLE_TO_ACCESS_DATADIR
+    with pytest.raises(StorageError, match=r"^dataLogDir: .*/logs/version-2 is missing"):
+        Outcome(MemoryDisk(), settings, APART)
 
 
 def test_a_folder_without_permission() -> None:

@@ -201,6 +201,16 @@ class ConfigSource:
 def load(source: ConfigSource) -> tuple[Config, list[Warning]]:
     """The configuration, and what to tell the one who wrote it. Raises `ConfigError`."""
     draft = Draft(source.file_name or COMMAND_LINE)
+    try:
+        _fill(draft, source)
+    except ConfigError as error:
+        error.warnings = tuple(_sorted_warnings(draft))
+        raise
+    return Config(**draft.values), _sorted_warnings(draft)
+
+
+def _fill(draft: Draft, source: ConfigSource) -> None:
+    """Read everything and judge it."""
     _take_properties(draft, source.properties)
     membership = _take_file(draft, source)
     for key, value in source.arguments.items():
@@ -213,8 +223,10 @@ def load(source: ConfigSource) -> tuple[Config, list[Warning]]:
     config_members.settle(draft, membership, source.read_text)
     _warn_of_unbuilt(draft)
     draft.values["properties"] = MappingProxyType(draft.properties)
-    draft.warnings.sort(key=lambda warning: warning.place)
-    return Config(**draft.values), draft.warnings
+
+
+def _sorted_warnings(draft: Draft) -> list[Warning]:
+    return sorted(draft.warnings, key=lambda warning: warning.place)
 
 
 def defaults(**changes: object) -> Config:

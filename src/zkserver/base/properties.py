@@ -67,11 +67,13 @@ class Given(NamedTuple):
 class ConfigError(FatalError):
     """A configuration that is refused: `place: key = value: what is allowed`.
 
-    `value` is None where the fault is that a key is missing. Ends the start with Java's exit
-    code for a wrong invocation.
+    `value` is None where the fault is that a key is missing. `warnings` is what else was found
+    before: a key that is missing may be there under a misspelt name. Ends the start with Java's
+    exit code for a wrong invocation.
     """
 
     def __init__(self, place: Place, key: str, value: str | None, problem: str) -> None:
+        self.warnings: tuple[ConfigWarning, ...] = ()
         self.place = place
         self.key = key
         self.value = value

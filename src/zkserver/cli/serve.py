@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zkserver.base.errors import ExitCode
+from zkserver.base.errors import ExitCode, FatalError
 from zkserver.cli import STARTED_MS
 
 if TYPE_CHECKING:
@@ -193,8 +193,15 @@ def run_foreground(deployment: Deployment) -> int:
     log = logs.get_log("config")
     if options.json_logs:
         log.info("using config", file=deployment.config_name)
-    check_data_directories(deployment)
-    config, warnings = load_config(deployment, log)
+    try:
+        check_data_directories(deployment)
+        config, warnings = load_config(deployment, log)
+    except (CommandError, FatalError) as error:
+        if not options.json_logs:
+            raise
+        # Machines read this stream: the last line must be one of theirs too.
+        log.error(str(error), exit_code=int(error.exit_code))
+        return int(error.exit_code)
 
     from zkserver.runtime.main import run
 
@@ -214,6 +221,8 @@ def load_config(deployment: Deployment, log: Log) -> tuple[Config, list[ConfigWa
     try:
         config, warnings = configuration.load(_config_source(deployment, log))
     except configuration.ConfigError as error:
+        for warning in error.warnings:
+            log.warn(str(warning))
         raise CommandError(f"{error}\nInvalid config, exiting abnormally") from error
     if config.is_distributed:
         raise CommandError(

@@ -1,4 +1,8 @@
-"""Facts about the machine and the process, for those who ask the server about them."""
+"""Facts about the machine and the process, for those who ask the server about them.
+
+A question must not hurt the server: a fact that cannot be had is `UNKNOWN`, a file that
+vanishes while it is counted (purge, a finished snapshot) counts nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,13 @@ import platform
 import resource
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 from zkserver.storage.layout import Layout
+
+UNKNOWN = "?"
+"""What Java says where it knows no name for the user."""
 
 
 def facts() -> dict[str, str]:
@@ -23,10 +32,18 @@ def facts() -> dict[str, str]:
         "os.name": system.sysname,
         "os.arch": system.machine,
         "os.version": system.release,
-        "user.name": getpass.getuser(),
+        "user.name": _known(getpass.getuser),
         "user.home": os.path.expanduser("~"),
-        "user.dir": os.getcwd(),
+        "user.dir": _known(os.getcwd),
     }
+
+
+def _known(fact: Callable[[], str]) -> str:
+    """A fact, or `UNKNOWN`: a container's user may have no name, its folder may be gone."""
+    try:
+        return fact()
+    except (KeyError, OSError):
+        return UNKNOWN
 
 
 def directory_sizes(layout: Layout) -> tuple[int, int]:
@@ -35,7 +52,13 @@ def directory_sizes(layout: Layout) -> tuple[int, int]:
 
 
 def _size(folder: str) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+    size_bytes = 0
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.is_file():
+                    size_bytes += entry.stat().st_size
+    return size_bytes
 
 
 def descriptor_counts() -> tuple[int, int]:

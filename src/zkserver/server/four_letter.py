@@ -1,14 +1,15 @@
 """The four-letter words: a question of four bytes on a fresh connection, a text back.
 
 Words, forms and the whitelist rule are Apache ZooKeeper 3.9's, because scripts read
-them; `dump` tells expiry as a remaining time, `envi` tells of Python instead of Java,
-`mntr` shows only what is measured. What concerns the machine and not the
+them; `dump` tells times in UTC and not when connections fall due, `envi` tells of
+Python instead of Java, `mntr` shows only what is measured. What concerns the machine and not the
 server (environment, sizes of directories, descriptors) comes in through `Host`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from zkserver import __version__
@@ -98,6 +99,9 @@ def crst(server: Server) -> str:
     for connection in server.connections:
         connection.packets_received = connection.packets_sent = 0
         connection.latency.reset()
+        connection.cxid = connection.last_zxid = -1
+        connection.last_kind = None
+        connection.last_latency_ms = connection.last_response_ms = 0
     return "Connection stats reset.\n"
 
 
@@ -113,7 +117,8 @@ def dump(server: Server) -> str:
     buckets = server.sessions.dump(now_ms)
     lines = ["SessionTracker dump:", f"Session Sets ({len(buckets)})/({len(server.sessions)}):"]
     for remaining_ms, session_ids in buckets:
-        lines.append(f"{len(session_ids)} expire in {remaining_ms} ms:")
+        due = _date(server.wall_ms() + remaining_ms)
+        lines.append(f"{len(session_ids)} expire at {due}:")
         lines += [f"\t0x{each & _MASK64:x}" for each in session_ids]
     ephemerals = server.tree.ephemerals
     lines += ["ephemeral nodes dump:", f"Sessions with Ephemerals ({len(ephemerals)}):"]
@@ -127,6 +132,12 @@ def dump(server: Server) -> str:
         for each in connections
     ]
     return "\n".join(lines) + "\n"
+
+
+def _date(time_ms: int) -> str:
+    """An instant as Java prints a Date whose zone is UTC."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%a %b %d %H:%M:%S} UTC {moment:%Y}"
 
 
 def envi(server: Server) -> str:

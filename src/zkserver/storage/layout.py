@@ -131,8 +131,10 @@ def prepare(disk: Disk, layout: Layout, autocreate: bool) -> None:
 
     `autocreate` is zookeeper.datadir.autocreate. Raises StorageError (exit code 3).
     """
-    roles = ((layout.log_folder, "dataLogDir"), (layout.snapshot_folder, "dataDir"))
-    for folder, role in roles:
+    roles = {layout.log_folder: "dataLogDir"}
+    # One folder for both is dataDir's: dataLogDir need not have been set.
+    roles[layout.snapshot_folder] = "dataDir"
+    for folder, role in roles.items():
         if not disk.exists(folder):
             if not autocreate:
                 raise _unusable(

@@ -195,8 +195,11 @@ class _Recovery:
 
     def _take_digest(self, digest: TreeDigest | None, snapshot_zxid: int) -> None:
         # A digest from before the name (a new epoch was begun in between) says
-        # nothing: the snapshot is of one moment then.
-        if digest is None or digest.zxid <= 0 or digest.zxid < snapshot_zxid:
+        # nothing: the snapshot is of one moment then. With digests off the tree has
+        # none to compare.
+        if not self._tree.digest_enabled or digest is None:
+            return
+        if digest.zxid <= 0 or digest.zxid < snapshot_zxid:
             return
         self._awaited = digest
         self._compare_awaited(snapshot_zxid)
