@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from typing import cast
 
@@ -31,10 +32,13 @@ def listen(address: str, port: int, backlog: int) -> list[socket.socket]:
         family = socket.getaddrinfo(address or "0.0.0.0", port, type=socket.SOCK_STREAM)[0][0]
         return [socket.create_server((address, port), family=family, backlog=backlog)]
     except OSError as error:
+        is_taken = error.errno == errno.EADDRINUSE
+        key = "clientPort" if is_taken or not address else "clientPortAddress"
+        hint = "Is another server running there? " if is_taken else ""
         raise FatalError(
             ExitCode.UNEXPECTED_ERROR,
             f"cannot listen on {address or '*'}:{port}: {error.strerror or error}. "
-            "Is another server running there? Set clientPort or clientPortAddress",
+            f"{hint}Set {key} to another",
         ) from error
 
 

@@ -231,7 +231,7 @@ class Process:
         if error is None or isinstance(error, (ConnectionError, TimeoutError)):
             log.debug("socket trouble", reason=str(context.get("message")))
             return
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and ("transport" in context or "protocol" in context):
             log.warn("socket trouble", reason=str(error))
             return
         log.error(

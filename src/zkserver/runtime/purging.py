@@ -25,9 +25,13 @@ class Purging:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Purge now and on schedule from now on, if the configuration says so."""
+        """Purge on schedule from now on, if the configuration says so.
+
+        The first purge waits for the loop, which the restore holds: an old snapshot
+        that is needed because the newest do not read must not go meanwhile.
+        """
         if self._interval_hours > 0:
-            self._purge()
+            asyncio.get_running_loop().call_soon(self._purge)
 
     def stop(self) -> None:
         """No further purge."""

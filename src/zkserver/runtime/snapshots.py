@@ -48,6 +48,7 @@ class Snapshots:
         self._roll_log = roll_log
         self._failed = failed
         self._child = 0
+        self._reader = -1
         self._started_ms = 0.0
         self._report = b""
         self._txns = 0
@@ -81,21 +82,34 @@ class Snapshots:
             self._finish(self._save())
             return
         reader, writer = os.pipe()
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            # No memory or process to be had. The log keeps everything until the next try.
+            os.close(reader)
+            os.close(writer)
+            self._server.stats.snapshot_errors += 1
+            log.warn("no snapshot now: cannot start a process for it", reason=str(error))
+            return
         if child == 0:
             self._run_child(writer)
         os.close(writer)
         self._child = child
         self._report = b""
+        self._reader = reader
         asyncio.get_running_loop().add_reader(reader, self._read_report, reader)
 
     def stop(self) -> None:
-        """End a snapshot that is being written; its file is removed at the next start."""
+        """End a snapshot that is being written, and remove what there is of it."""
         if self._child:
+            asyncio.get_running_loop().remove_reader(self._reader)
+            os.close(self._reader)
             with suppress(ProcessLookupError):
                 os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
             self._child = 0
+            with suppress(OSError):
+                snapshot.remove_unfinished(RealDisk(), self._layout)
 
     def _run_child(self, writer: int) -> None:
         """In the child: write the snapshot, report, and end without any clean-up."""
@@ -124,6 +138,8 @@ class Snapshots:
                 compression=config.snapshot_compression_method,
                 digest_enabled=config.digest_enabled,
                 serialize_last_zxid=config.serialize_last_processed_zxid_enabled,
+                # The child of a server that was killed may be writing the same snapshot still.
+                mark=str(os.getpid()),
             )
         except OSError as error:
             return {"error": str(error)}
@@ -141,8 +157,14 @@ class Snapshots:
             return
         asyncio.get_running_loop().remove_reader(reader)
         os.close(reader)
-        os.waitpid(self._child, 0)
+        _, status = os.waitpid(self._child, 0)
         self._child = 0
+        if not self._report and os.WIFSIGNALED(status):
+            # Killed from outside, perhaps for want of memory, which no disk is to blame for.
+            # The log keeps everything until the next try.
+            self._server.stats.snapshot_errors += 1
+            log.warn("no snapshot now: its process was killed", signal=os.WTERMSIG(status))
+            return
         self._finish(json.loads(self._report) if self._report else {"error": "the child died"})
 
     def _finish(self, report: dict[str, object]) -> None:

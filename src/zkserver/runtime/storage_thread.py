@@ -8,11 +8,12 @@ reported once, and nothing is written after it.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from zkserver.base.errors import FatalError
+from zkserver.base.errors import ExitCode, FatalError
 from zkserver.server.pipeline import Batch
 from zkserver.storage.txnlog import TxnLogWriter
 
@@ -59,6 +60,7 @@ class StorageThread:
     def _run(self) -> None:
         writer = self._writer
         call = self._loop.call_soon_threadsafe
+        told = False
         try:
             while (batch := self._queue.get()) is not True:
                 if batch is None or isinstance(batch, bool):
@@ -67,5 +69,12 @@ class StorageThread:
                 writer.write(batch.entries)
                 call(self._written, batch, writer.last_sync_ms)
             writer.close()
+            told = True
         except FatalError as error:
             call(self._failed, error)
+            told = True
+        finally:
+            if not told:
+                # All writers would wait for this thread for good.
+                reason = f"the storage thread ended: {sys.exc_info()[1]!r}"
+                call(self._failed, FatalError(ExitCode.UNEXPECTED_ERROR, reason))

@@ -318,6 +318,7 @@ class Connection:
                     self.session_id, self.session_timeout_ms, self.has_read_only
                 )
             )
+            self.count_sent(1)
             rest, self.rest = self.rest, b""
             self.flush()
             self.resume_reading()
@@ -325,6 +326,7 @@ class Connection:
                 self.receive(rest)
         else:
             self.out.append(handshake.invalid_session_response(self.has_read_only))
+            self.count_sent(1)
             self.close_after_output()
 
     # Identity
@@ -346,7 +348,13 @@ class Connection:
         if self.phase == CLOSED:
             return
         self.out.append(frame)
+        self.count_sent(1)
         self.server.unflushed[self] = None
+
+    def count_sent(self, count: int) -> None:
+        """Account for frames to the client: replies, events, the handshake's answer."""
+        self.packets_sent += count
+        self.server.stats.packets_sent += count
 
     def flush(self) -> None:
         """Give the transport all that has gathered, in one write."""
@@ -369,9 +377,8 @@ class Connection:
         server = self.server
         now_ms = server.now_ms()
         elapsed_ms = now_ms - self.since_ms
-        server.stats.packets_sent += count
         server.stats.latency.record(count, elapsed_ms)
-        self.packets_sent += count
+        self.count_sent(count)
         self.latency.record(count, elapsed_ms)
         self.last_zxid = self.tree.last_zxid
         self.last_latency_ms = elapsed_ms

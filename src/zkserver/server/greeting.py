@@ -50,6 +50,7 @@ def _answer_word(connection: Connection, chunk: bytes) -> None:
         return
     _count_packet(connection)
     connection.transport.write(four_letter.answer(server, chunk).encode())
+    connection.count_sent(1)
     connection.close()
 
 

@@ -150,6 +150,7 @@ class DataTree:
         `digest`, when given, is the tree digest after it, worked out beforehand
         by `prep`, and is adopted; otherwise it is computed.
         """
+        body: Any
         session_id, _, zxid, time_ms, kind, body = txn
         if digest is None and self.digest_enabled:
             return self._apply_and_sum(txn)
