@@ -88,13 +88,6 @@ class Changes:
         acl = self.tree.acls.get(node.acl)
         return 0, stat60, version, cversion, owner, path_crc, crc, size, count, acl, digest
 
-    def exists(self, path: bytes) -> bool:
-        """Whether there will be a znode at `path`."""
-        change = self.by_path.get(path)
-        if change is None:
-            return path in self.tree.nodes
-        return change[1] is not None
-
     def put(
         self,
         zxid: int,

@@ -48,13 +48,15 @@ def create(
         raise ClientError(ErrorCode.SESSIONEXPIRED)
     if path is None:
         raise ClientError(ErrorCode.MARSHALLINGERROR)
+    changes = prep.changes
+    by_path = changes.by_path
     parent_path, slash, name = path.rpartition(b"/")
-    if not slash or b"\0" in path:
+    is_plain = _is_plain_name(name)
+    parent = by_path.get(parent_path)
+    if not slash or ((parent is None or not is_plain) and b"\0" in path):
         raise ClientError(ErrorCode.BADARGUMENTS)
     if acl is not OPEN_ACL:
         acl = prep.fix_up_acl(acl, caller)
-    changes = prep.changes
-    parent = changes.by_path.get(parent_path)
     if parent is None or parent[1] is None:
         parent = changes.node(parent_path)
     _, stat60, version, cversion, owner, path_crc, crc, size, count, parent_acl, digest = parent
@@ -65,9 +67,11 @@ def create(
         path += number
         name += number
     # Its parent is there, so the rest of the path is a good one; but "//x" has one too.
-    if (not _is_plain_name(name) or parent_path == b"/") and paths.validate(path) is not None:
+    if (not is_plain or parent_path == b"/") and paths.validate(path) is not None:
         raise ClientError(ErrorCode.BADARGUMENTS)
-    if changes.exists(path if name else parent_path):
+    key = path if name else parent_path
+    known = by_path.get(key)
+    if key in changes.tree.nodes if known is None else known[1] is not None:
         raise ClientError(ErrorCode.NODEEXISTS)
     if owner and changes.tree.owner_types.kind(owner) == owners.NORMAL:
         raise ClientError(ErrorCode.NOCHILDRENFOREPHEMERALS)

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 from zkserver import __version__
@@ -38,6 +39,8 @@ from zkserver.tree.tree import DataTree
 log = logs.get_log("server")
 
 TICK_MS = 100
+# How long (s) the storage thread waits for a busy loop to let it begin or report.
+SWITCH_INTERVAL_S = 0.0002
 # Young generations are collected as usual; the old one never, since a pass over
 # all znodes would stall clients. Cycles that live long are broken by hand.
 GC_THRESHOLDS = (20_000, 20, 1 << 30)
@@ -277,6 +280,7 @@ def run(
 ) -> int:
     """Run a standalone server until SIGTERM or SIGINT; the exit code of the process."""
     logs.configure(json=json_logs, level=log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     started_ms = clock.precise_ms() if started_ms is None else started_ms
     for warning in warnings:
         log.warn(str(warning))
