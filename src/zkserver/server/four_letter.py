@@ -174,6 +174,10 @@ def _listed(rows: Iterable[tuple[str, Iterable[str]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _shown(path: bytes | None) -> str:
+    return "null" if path is None else path.decode("utf-8", "replace")
+
+
 def wchc(server: Server) -> str:
     """The paths that each session watches."""
     table: WatchTable = server.tree.data_watches
@@ -181,8 +185,7 @@ def wchc(server: Server) -> str:
     for connection in server.connections:
         paths = table.by_watcher.get(connection)
         if paths:
-            texts = [path.decode("utf-8", "replace") for path in paths]
-            rows.append((f"0x{connection.session_id & _MASK64:x}", texts))
+            rows.append((f"0x{connection.session_id & _MASK64:x}", map(_shown, paths)))
     return _listed(rows)
 
 
@@ -192,7 +195,7 @@ def wchp(server: Server) -> str:
     session_of = {each: f"0x{each.session_id & _MASK64:x}" for each in server.connections}
     for path, watchers in server.tree.data_watches.by_path.items():
         ids = [session_of[each] for each in session_of if each in watchers]
-        rows.append((path.decode("utf-8", "replace"), ids))
+        rows.append((_shown(path), ids))
     return _listed(rows)
 
 
