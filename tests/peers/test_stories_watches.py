@@ -273,3 +273,22 @@ def test_a_null_path_and_an_empty_one_can_be_watched(story: Story) -> None:
     for side in story.pair.sides:
         assert "null" in four_letter_word(side.server.port, "wchp").split()
         assert "null" in four_letter_word(side.server.port, "wchc").split()
+
+
+@pytest.mark.since(3, 9, 0)
+@pytest.mark.parametrize("null_at", range(5))
+def test_a_null_vector_in_set_watches_breaks_off_there(story: Story, null_at: int) -> None:
+    """What stands before it has had its effect; a negative count but -1 is an empty vector."""
+    s = story.session()
+    path = f"/wg{null_at}"
+    names = [f"{path}-data", path, f"{path}-child", f"{path}-persistent", f"{path}-recursive"]
+    parts = [wire.texts([name]) for name in names]
+    parts[null_at] = wire.int32(-1)
+    record = wire.int64(0) + b"".join(parts)
+    assert s.err(wire.SET_WATCHES2, record, wire.XID_SET_WATCHES) == MARSHALLING_ERROR
+    assert len(s.events()) == (null_at > 0) + (null_at > 2)
+    assert s.check_watches(path, DATA) == (OK if null_at > 1 else NO_WATCHER)
+    assert s.check_watches(names[3], PERSISTENT) == (OK if null_at > 3 else NO_WATCHER)
+    parts[null_at] = wire.int32(-7)
+    record = wire.int64(0) + b"".join(parts)
+    assert s.err(wire.SET_WATCHES2, record, wire.XID_SET_WATCHES) == OK
