@@ -19,12 +19,14 @@ import pytest
 from tests.support.apache import ApacheServer
 from tests.support.lockstep import Difference, Pair
 from tests.support.random_requests import RandomRequests
+from tests.support.random_values import SUPER_DIGEST
 from tests.support.zkserver_process import subject_server
 
 PROPERTIES = {
     "zookeeper.extendedTypesEnabled": "true",
     "zookeeper.enforceQuota": "true",
     "zookeeper.forceSync": "no",
+    "zookeeper.DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
     # The reaper of containers and TTL nodes would write at moments of its own.
     "znode.container.checkIntervalMs": "86400000",
 }

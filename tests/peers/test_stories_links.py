@@ -271,6 +271,7 @@ def test_counting_and_listing(story: Story) -> None:
         return found
 
     assert ephemerals("/l7/e") == [b"/l7/e", b"/l7/ee"]
-    for prefix in ("/", "", " ", None):
+    # Java's trim takes all up to the blank from both ends.
+    for prefix in ("/", "", " ", "/\0", "\x1f/ ", None):
         assert ephemerals(prefix) == [b"/l7/e", b"/l7/ee", b"/l8"]
     assert ephemerals("/none") == []

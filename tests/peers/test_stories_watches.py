@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import wire
+from tests.support.server_process import four_letter_word
 from tests.support.stories import (
     CHANGED,
     CHILD,
@@ -261,3 +262,43 @@ def test_reads_need_read(story: Story) -> None:
     assert s.acl("/we")["err"] == OK
     assert s.create("/we/x") == OK
     assert s.exists("/we/x") == OK
+
+
+@pytest.mark.since(3, 9, 0)
+def test_a_null_path_and_an_empty_one_can_be_watched(story: Story) -> None:
+    """Null is a key like others to Java's maps; nothing ever happens there."""
+    s = story.session()
+    for path in (None, ""):
+        for mode, kind in ((MODE_PERSISTENT, 4), (MODE_RECURSIVE, 5)):
+            assert s.check_watches(path, kind) == NO_WATCHER
+            assert s.add_watch(path, mode) == OK
+            assert s.check_watches(path, kind) == OK
+            assert s.remove_watches(path, kind) == OK
+            assert s.remove_watches(path, kind) == NO_WATCHER
+        assert s.set_watches(0, [], [], [], [path], [path]) == OK
+        assert s.check_watches(path, 4) == OK
+        assert s.check_watches(path, 5) == OK
+    assert s.create("/wf") == OK
+    assert s.events() == []
+    for side in story.pair.sides:
+        assert "null" in four_letter_word(side.server.port, "wchp").split()
+        assert "null" in four_letter_word(side.server.port, "wchc").split()
+
+
+@pytest.mark.since(3, 9, 0)
+@pytest.mark.parametrize("null_at", range(5))
+def test_a_null_vector_in_set_watches_breaks_off_there(story: Story, null_at: int) -> None:
+    """What stands before it has had its effect; a negative count but -1 is an empty vector."""
+    s = story.session()
+    path = f"/wg{null_at}"
+    names = [f"{path}-data", path, f"{path}-child", f"{path}-persistent", f"{path}-recursive"]
+    parts = [wire.texts([name]) for name in names]
+    parts[null_at] = wire.int32(-1)
+    record = wire.int64(0) + b"".join(parts)
+    assert s.err(wire.SET_WATCHES2, record, wire.XID_SET_WATCHES) == MARSHALLING_ERROR
+    assert len(s.events()) == (null_at > 0) + (null_at > 2)
+    assert s.check_watches(path, DATA) == (OK if null_at > 1 else NO_WATCHER)
+    assert s.check_watches(names[3], PERSISTENT) == (OK if null_at > 3 else NO_WATCHER)
+    parts[null_at] = wire.int32(-7)
+    record = wire.int64(0) + b"".join(parts)
+    assert s.err(wire.SET_WATCHES2, record, wire.XID_SET_WATCHES) == OK

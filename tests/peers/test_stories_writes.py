@@ -260,6 +260,23 @@ def test_multi_read_answers_each_for_itself(story: Story) -> None:
     assert s.events() == []
 
 
+@pytest.mark.since(3, 9, 0)
+@pytest.mark.parametrize(
+    "broken",
+    [(wire.GET_DATA, wire.read_request(None)), (wire.CREATE, wire.create_request("/mb"))],
+    ids=["null path", "write"],
+)
+def test_multi_read_that_breaks_off_gives_what_it_has(
+    story: Story, broken: tuple[int, bytes]
+) -> None:
+    s = story.session()
+    good = [(wire.GET_CHILDREN, wire.read_request(name)) for name in ("/zookeeper", "/none")]
+    before = [] if broken[0] == wire.CREATE else good
+    reply = s.ask(wire.MULTI_READ, wire.multi_request([*before, broken]))
+    assert reply["err"] == MARSHALLING_ERROR
+    assert len(reply["body"]["results"]) == len(before)
+
+
 def test_hard_quotas(story: Story) -> None:
     s = story.session()
     assert s.create("/quota", b"1234") == OK

@@ -20,6 +20,8 @@ ODD_PATHS: tuple[wire.Text, ...] = (
     *("/zookeeper/quota/n", "/" + "n" * 300, "/no/such/node", "/a/b/c/d/e/f", "/b/", "/d/e/"),
 )
 USERS = ("alice:secret", "bob:pw")
+SUPERUSER = "super:test"
+SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
 DATA: tuple[bytes | None, ...] = (b"", b"x", None, b"data", b"\x00\xff", b"0123456789" * 30)
 VERSIONS = (*[-1] * 14, 0, 0, 1, 2, 3, -2, 99, 2**31 - 1, -(2**31))
 TTLS_MS = (*[1000000] * 8, 2**40 - 1, 2**40, 0, -1, -5, 1, 2**63 - 1)

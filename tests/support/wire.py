@@ -339,7 +339,8 @@ def decode_reply(opcode: int, payload: bytes) -> Record:
     if reader.offset == len(payload):
         return reply | {"body": None}
     decode = BODIES.get(opcode)
-    if decode is None or reply["err"] != 0:
+    # A multiRead that breaks off carries what it has so far, beside its error.
+    if decode is None or (reply["err"] != 0 and opcode != MULTI_READ):
         return reply | {"body": reader.rest()}
     return reply | {"body": decode(reader), "trailing": reader.rest()}
 

@@ -152,7 +152,7 @@ ZNODES: tuple[Setting, ...] = group(
     "Znodes",
     prop("extendedTypesEnabled", BOOLEAN, False, "", "znodes with a time to live",
          "extended_types_enabled", note="Server ids may then be 254 at most."),
-    prop("emulate353TTLNodes", BOOLEAN, False, "", "keep times to live as release 3.5.3 did",
+    prop("emulate353TTLNodes", BOOLEAN, False, "", "take times to live as release 3.5.3 wrote them",
          "emulate_353_ttl_nodes"),
     prop("enforceQuota", BOOLEAN, False, "", "refuse what would pass a hard quota",
          "enforce_quota"),

@@ -21,7 +21,6 @@ STAT_PERSISTED = Struct(">qqqqiiiqq")
 CONTAINER_OWNER = -(1 << 63)
 TTL_OWNER_MASK = 0xFF
 TTL_MAX_MS = (1 << 40) - 1
-TTL_353_MAX_MS = 0x0FFFFFFFFFFFFFFF
 
 
 class Stat(NamedTuple):

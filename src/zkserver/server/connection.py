@@ -235,7 +235,7 @@ class Connection:
             greeting.authenticate(self, xid, body)
         elif kind == op.SASL:
             greeting.answer_sasl(self, xid, body)
-        elif server.schemes_missing(self.ids) and kind not in (op.PING, op.CLOSE_SESSION):
+        elif server.schemes_missing(self.ids):
             self.out.append(
                 pack_reply(16, xid, 0, int(ErrorCode.SESSIONCLOSEDREQUIRESASLAUTH))
             )

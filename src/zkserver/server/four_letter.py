@@ -1,9 +1,9 @@
 """The four-letter words: a question of four bytes on a fresh connection, a text back.
 
 Words, forms and the whitelist rule are Apache ZooKeeper 3.9's, because scripts read
-them; `dump` tells times in UTC and not when connections fall due, `envi` tells of
-Python instead of Java, `mntr` shows only what is measured. What concerns the machine and not the
-server (environment, sizes of directories, descriptors) comes in through `Host`.
+them; `envi` tells of Python instead of Java, `mntr` shows only what is measured. What
+concerns the machine and not the server (environment, sizes of directories, descriptors)
+comes in through `Host`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 VERSION = f"3.9.5-zkserver-{__version__}, built on 2026-11-24 00:00 UTC"
 """In Apache's form, which clients take apart: what it is compatible with, then what it is."""
+
+# Connections are put into sets by this much (zookeeper.nio.sessionlessCnxnTimeout in Java).
+_IDLE_TICK_MS = 10_000
 
 TELNET_CLOSE = "telnet close"
 _MASK64 = 0xFFFFFFFFFFFFFFFF
@@ -99,9 +102,9 @@ def crst(server: Server) -> str:
     for connection in server.connections:
         connection.packets_received = connection.packets_sent = 0
         connection.latency.reset()
-        connection.cxid = connection.last_zxid = -1
         connection.last_kind = None
-        connection.last_latency_ms = connection.last_response_ms = 0
+        connection.cxid = connection.last_zxid = -1
+        connection.last_response_ms = connection.last_latency_ms = 0
     return "Connection stats reset.\n"
 
 
@@ -112,32 +115,38 @@ def srst(server: Server) -> str:
 
 
 def dump(server: Server) -> str:
-    """Sessions by when they expire, ephemerals by session, connections."""
-    now_ms = server.now_ms()
-    buckets = server.sessions.dump(now_ms)
-    lines = ["SessionTracker dump:", f"Session Sets ({len(buckets)})/({len(server.sessions)}):"]
+    """Sessions by when they expire, ephemerals by session, connections by when they may idle to."""
+    now_ms, wall_ms = server.now_ms(), server.wall_ms()
+    sessions = server.sessions
+    buckets = sessions.dump(now_ms)
+    lines = ["SessionTracker dump:", f"Session Sets ({len(buckets)})/({len(sessions)}):"]
     for remaining_ms, session_ids in buckets:
-        due = _date(server.wall_ms() + remaining_ms)
-        lines.append(f"{len(session_ids)} expire at {due}:")
+        lines.append(f"{len(session_ids)} expire at {_java_date(wall_ms + remaining_ms)}:")
         lines += [f"\t0x{each & _MASK64:x}" for each in session_ids]
     ephemerals = server.tree.ephemerals
     lines += ["ephemeral nodes dump:", f"Sessions with Ephemerals ({len(ephemerals)}):"]
     for session_id, paths in ephemerals.items():
         lines.append(f"0x{session_id & _MASK64:x}:")
         lines += ["\t" + path.decode("utf-8", "replace") for path in paths]
-    connections = server.connections
-    lines += ["Connections dump:", f"Connections Sets (1)/({len(connections)}):"]
-    lines += [
-        f"\tip: /{each.address}:{each.port} sessionId: 0x{each.session_id & _MASK64:x}"
-        for each in connections
-    ]
+    idle: dict[int, list[Connection]] = {}
+    for each in server.connections:
+        touched_ms = sessions.live.get(each.session_id, now_ms)
+        due_ms = (touched_ms + each.session_timeout_ms) // _IDLE_TICK_MS + 1
+        idle.setdefault(due_ms * _IDLE_TICK_MS, []).append(each)
+    lines += ["Connections dump:", f"Connections Sets ({len(idle)})/({len(server.connections)}):"]
+    for due_ms, connections in sorted(idle.items()):
+        lines.append(f"{len(connections)} expire at {_java_date(wall_ms + due_ms - now_ms)}:")
+        lines += [
+            f"\tip: /{each.address}:{each.port} sessionId: 0x{each.session_id & _MASK64:x}"
+            for each in connections
+        ]
     return "\n".join(lines) + "\n"
 
 
-def _date(time_ms: int) -> str:
-    """An instant as Java prints a Date whose zone is UTC."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return f"{moment:%a %b %d %H:%M:%S} UTC {moment:%Y}"
+def _java_date(wall_ms: int) -> str:
+    """As java.util.Date prints itself: Wed Nov 25 18:45:44 UTC 2026."""
+    local = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone()
+    return local.strftime("%a %b %d %H:%M:%S %Z %Y")
 
 
 def envi(server: Server) -> str:
@@ -182,7 +191,11 @@ def wchs(server: Server) -> str:
 
 def _listed(rows: Iterable[tuple[str, Iterable[str]]]) -> str:
     lines = [line for head, items in rows for line in (head, *(f"\t{item}" for item in items))]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines) + "\n"
+
+
+def _shown(path: bytes | None) -> str:
+    return "null" if path is None else path.decode("utf-8", "replace")
 
 
 def wchc(server: Server) -> str:
@@ -192,8 +205,7 @@ def wchc(server: Server) -> str:
     for connection in server.connections:
         paths = table.by_watcher.get(connection)
         if paths:
-            texts = [path.decode("utf-8", "replace") for path in paths]
-            rows.append((f"0x{connection.session_id & _MASK64:x}", texts))
+            rows.append((f"0x{connection.session_id & _MASK64:x}", map(_shown, paths)))
     return _listed(rows)
 
 
@@ -203,7 +215,7 @@ def wchp(server: Server) -> str:
     session_of = {each: f"0x{each.session_id & _MASK64:x}" for each in server.connections}
     for path, watchers in server.tree.data_watches.by_path.items():
         ids = [session_of[each] for each in session_of if each in watchers]
-        rows.append((path.decode("utf-8", "replace"), ids))
+        rows.append((_shown(path), ids))
     return _listed(rows)
 
 

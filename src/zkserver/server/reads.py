@@ -39,6 +39,8 @@ DATA_REPLY_SIZE = HEADER_SIZE + 4 + STAT_SIZE
 HEAVY_BYTES = 4096
 
 _READ = perms.READ
+# What String.trim takes off.
+_JAVA_BLANKS = bytes(range(33))
 _pack_multi_header = Struct(">i?i").pack
 
 
@@ -151,7 +153,7 @@ def get_ephemerals(connection: Connection, xid: int, data: bytes, start: int, st
     """getEphemerals: the session's own, those whose path begins with the prefix."""
     prefix = requests.path(data[start:stop])
     paths = list(connection.tree.ephemerals.get(connection.session_id, ()))
-    if prefix is not None and prefix.strip() not in (b"", b"/"):
+    if prefix is not None and prefix.strip(_JAVA_BLANKS) not in (b"", b"/"):
         paths = [path for path in paths if path.startswith(prefix)]
     _reply(connection, xid, codec.vector(paths))
 
@@ -177,10 +179,13 @@ def who_am_i(connection: Connection, xid: int, _data: bytes, _start: int, _stop:
 def multi_read(connection: Connection, xid: int, data: bytes, start: int, stop: int) -> None:
     """multiRead: getData and getChildren together, without watches; each may fail alone."""
     parts: list[bytes] = []
+    error = int(ErrorCode.OK)
     for kind, fields in requests.multi(data[start:stop]):
         path = fields[0]
-        if kind not in (op.GET_DATA, op.GET_CHILDREN):
-            raise JuteError("Invalid type of readOp")
+        if path is None or kind not in (op.GET_DATA, op.GET_CHILDREN):
+            # Java fails here with the answer half made, and sends what it has.
+            error = int(ErrorCode.MARSHALLINGERROR)
+            break
         try:
             node = _node_to_read(connection, path if isinstance(path, bytes) else None)
         except ClientError as refusal:
@@ -193,7 +198,7 @@ def multi_read(connection: Connection, xid: int, data: bytes, start: int, stop: 
         else:
             parts.append(codec.vector(node.children or ()))
     parts.append(_pack_multi_header(-1, True, -1))
-    _reply(connection, xid, b"".join(parts))
+    _reply(connection, xid, b"".join(parts), error)
 
 
 def malformed(_connection: Connection, _xid: int, _data: bytes, _start: int, _stop: int) -> None:
@@ -201,10 +206,10 @@ def malformed(_connection: Connection, _xid: int, _data: bytes, _start: int, _st
     raise JuteError("unreadable record")
 
 
-def _reply(connection: Connection, xid: int, record: bytes) -> None:
+def _reply(connection: Connection, xid: int, record: bytes, error: int = 0) -> None:
     size = len(record)
     connection.out += (
-        pack_reply(HEADER_SIZE + size, xid, connection.tree.last_zxid, 0),
+        pack_reply(HEADER_SIZE + size, xid, connection.tree.last_zxid, error),
         record,
     )
     if size > HEAVY_BYTES:

@@ -60,18 +60,23 @@ def deliver(fired: list[Event]) -> None:
     fired.clear()
 
 
-def _whole(paths: requests.Paths) -> Iterator[bytes]:
-    """Path by path: those before a null one, or a null vector, have their effect, as in Java."""
+def _key(path: bytes | None) -> bytes | None:
+    """What a watch is kept under. Null is a key as good as any to Java, and never fires."""
+    return None if path is None else as_java_has_it(path)
+
+
+def _present(paths: requests.Paths) -> list[bytes | None]:
     if paths is None:
         raise JuteError("a null vector")
-    for path in paths:
+    return paths
+
+
+def _whole(paths: requests.Paths) -> Iterator[bytes]:
+    """Path by path: those before a null one have their effect, as in Java."""
+    for path in _present(paths):
         if path is None:
             raise JuteError("a null path")
         yield as_java_has_it(path)
-
-
-def _without_nulls(paths: requests.Paths) -> requests.Paths:
-    return paths and [path for path in paths if path is not None]
 
 
 def _catch_up(connection: Connection, wanted: requests.SetWatches) -> None:
@@ -103,12 +108,11 @@ def _catch_up(connection: Connection, wanted: requests.SetWatches) -> None:
             late(trees.NODE_CHILDREN_CHANGED, path)
         else:
             tree.child_watches.add(path, connection, watches.STANDARD)
-    # A null among these is nobody's path, and no fault.
-    for path in _whole(_without_nulls(wanted.persistent)):
-        tree.child_watches.add(path, connection, watches.PERSISTENT)
-        tree.data_watches.add(path, connection, watches.PERSISTENT)
-    for path in _whole(_without_nulls(wanted.persistent_recursive)):
-        tree.data_watches.add(path, connection, watches.PERSISTENT_RECURSIVE)
+    for key in map(_key, _present(wanted.persistent)):
+        tree.child_watches.add(key, connection, watches.PERSISTENT)
+        tree.data_watches.add(key, connection, watches.PERSISTENT)
+    for key in map(_key, _present(wanted.persistent_recursive)):
+        tree.data_watches.add(key, connection, watches.PERSISTENT_RECURSIVE)
 
 
 def set_watches(connection: Connection, xid: int, data: bytes, start: int, stop: int) -> None:
@@ -126,15 +130,15 @@ def set_watches2(connection: Connection, xid: int, data: bytes, start: int, stop
 def add_watch(connection: Connection, xid: int, data: bytes, start: int, stop: int) -> None:
     """addWatch: persistent (mode 0) or persistent recursive (1); the znode need not exist."""
     path, mode = requests.path_int(data[start:stop])
-    if path is None or mode not in (0, 1):
-        raise JuteError("a null path or an unknown mode")
-    path = as_java_has_it(path)
+    if mode not in (0, 1):
+        raise JuteError(f"unknown mode {mode}")
+    key = _key(path)
     tree = connection.tree
     if mode == 0:
-        tree.data_watches.add(path, connection, watches.PERSISTENT)
-        tree.child_watches.add(path, connection, watches.PERSISTENT)
+        tree.data_watches.add(key, connection, watches.PERSISTENT)
+        tree.child_watches.add(key, connection, watches.PERSISTENT)
     else:
-        tree.data_watches.add(path, connection, watches.PERSISTENT_RECURSIVE)
+        tree.data_watches.add(key, connection, watches.PERSISTENT_RECURSIVE)
     # The only reply that carries an ErrorResponse, always 0.
     connection.out.append(_pack_error_reply(20, xid, tree.last_zxid, 0, 0))
 
@@ -161,10 +165,8 @@ def remove_watches(connection: Connection, xid: int, data: bytes, start: int, st
     """removeWatches: NOWATCHER if there was none of that type."""
     path, watcher_type = requests.path_int(data[start:stop])
     tables = _tables(connection.tree, watcher_type)
-    if path is None:
-        raise ClientError(ErrorCode.NOWATCHER)
-    path = as_java_has_it(path)
-    removed = [table.remove(path, connection, mode) for table, mode in tables]
+    key = _key(path)
+    removed = [table.remove(key, connection, mode) for table, mode in tables]
     if not any(removed):
         raise ClientError(ErrorCode.NOWATCHER)
     connection.out.append(_pack_reply(16, xid, connection.tree.last_zxid, 0))
@@ -174,10 +176,8 @@ def check_watches(connection: Connection, xid: int, data: bytes, start: int, sto
     """checkWatches: NOWATCHER if this connection has no watch of that type there."""
     path, watcher_type = requests.path_int(data[start:stop])
     tables = _tables(connection.tree, watcher_type)
-    if path is None:
-        raise ClientError(ErrorCode.NOWATCHER)
-    path = as_java_has_it(path)
-    if not any(table.contains(path, connection, mode) for table, mode in tables):
+    key = _key(path)
+    if not any(table.contains(key, connection, mode) for table, mode in tables):
         raise ClientError(ErrorCode.NOWATCHER)
     connection.out.append(_pack_reply(16, xid, connection.tree.last_zxid, 0))
 

@@ -3,12 +3,13 @@
 The raw 64-bit value tells (EphemeralType): 0 nobody; Long.MIN_VALUE a container;
 with extended types on, top byte 0xFF an extended type, whose next 16 bits must be 0
 for TTL and whose low 40 bits are milliseconds. ZooKeeper 3.5.3 wrote TTLs with the
-top bit set and 60 bits of milliseconds; `emulate_353` reads and writes those.
+top bit set; `emulate_353` takes such owners for TTLs too, of as many milliseconds as
+their low 40 bits say. New ones are written the new way whatever it says, as in Java.
 """
 
 from __future__ import annotations
 
-from zkserver.base.stat import CONTAINER_OWNER, TTL_353_MAX_MS, TTL_MAX_MS
+from zkserver.base.stat import CONTAINER_OWNER, TTL_MAX_MS
 
 VOID = 0
 NORMAL = 1
@@ -26,7 +27,7 @@ class OwnerTypes:
     def __init__(self, extended: bool = False, emulate_353: bool = False) -> None:
         self.extended = extended
         self.emulate_353 = emulate_353
-        self.ttl_max_ms = TTL_353_MAX_MS if emulate_353 else TTL_MAX_MS
+        self.ttl_max_ms = TTL_MAX_MS
 
     def kind(self, owner: int) -> int:
         """VOID, NORMAL, CONTAINER or TTL."""
@@ -42,8 +43,8 @@ class OwnerTypes:
 
     def ttl_owner(self, ttl_ms: int) -> int:
         """The ephemeralOwner of a node with this time to live, as a signed long."""
-        return (_SIGN | ttl_ms if self.emulate_353 else _EXTENDED | ttl_ms) - (1 << 64)
+        return (_EXTENDED | ttl_ms) - (1 << 64)
 
     def ttl_ms(self, owner: int) -> int:
         """The time to live that a TTL owner stands for."""
-        return owner & (0x7FFFFFFFFFFFFFFF if self.emulate_353 else TTL_MAX_MS)
+        return owner & TTL_MAX_MS

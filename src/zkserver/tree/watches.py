@@ -42,7 +42,7 @@ class WatchSummary(NamedTuple):
 
 
 class WatchTable:
-    """Watches on paths.
+    """Watches on paths; a client may also watch null, where nothing ever happens.
 
     `by_path` (path, watcher: modes) and `by_watcher` (watcher: paths) are for
     others to read: for reports, and to see quickly whether there are any. A
@@ -50,11 +50,11 @@ class WatchTable:
     """
 
     def __init__(self) -> None:
-        self.by_path: dict[bytes, dict[Hashable, int]] = {}
-        self.by_watcher: dict[Hashable, dict[bytes, None]] = {}
+        self.by_path: dict[bytes | None, dict[Hashable, int]] = {}
+        self.by_watcher: dict[Hashable, dict[bytes | None, None]] = {}
         self._recursive = 0
 
-    def add(self, path: bytes, watcher: Hashable, mode: int) -> None:
+    def add(self, path: bytes | None, watcher: Hashable, mode: int) -> None:
         """Let `watcher` watch `path` in this mode too."""
         watchers = self.by_path.get(path)
         if watchers is None:
@@ -69,7 +69,7 @@ class WatchTable:
         if mode & ~modes & PERSISTENT_RECURSIVE:
             self._recursive += 1
 
-    def remove(self, path: bytes, watcher: Hashable, mode: int | None) -> bool:
+    def remove(self, path: bytes | None, watcher: Hashable, mode: int | None) -> bool:
         """Remove the watch of this mode, or with None those of all modes; False if none was there.
 
         Other modes of the same watcher on the same path stay.
@@ -91,7 +91,7 @@ class WatchTable:
             del self.by_watcher[watcher]
         return True
 
-    def contains(self, path: bytes, watcher: Hashable, mode: int | None) -> bool:
+    def contains(self, path: bytes | None, watcher: Hashable, mode: int | None) -> bool:
         """Whether `watcher` watches `path` in this mode, or with None in any."""
         watchers = self.by_path.get(path)
         if watchers is None:
@@ -132,7 +132,7 @@ class WatchTable:
         """How many watches there are, a watcher's modes on one path counting as one."""
         return sum(map(len, self.by_watcher.values()))
 
-    def paths(self) -> list[bytes]:
+    def paths(self) -> list[bytes | None]:
         """Paths that somebody watches."""
         return list(self.by_path)
 
@@ -140,7 +140,7 @@ class WatchTable:
         """Figures for wchs."""
         return WatchSummary(len(self.by_watcher), len(self.by_path), self.size())
 
-    def _drop(self, path: bytes, watcher: Hashable, watchers: dict[Hashable, int]) -> None:
+    def _drop(self, path: bytes | None, watcher: Hashable, watchers: dict[Hashable, int]) -> None:
         del watchers[watcher]
         if not watchers:
             del self.by_path[path]
