@@ -159,6 +159,22 @@ def multi(*operations: tuple[int, bytes]) -> bytes:
     return b"".join(parts) + header(-1, True, -1)
 
 
+def test_the_counter_of_creations_stays_at_its_end(bench: Bench) -> None:
+    bench.create(b"/q")
+    bench.land()
+    node = bench.tree.nodes[b"/q"]
+    node.restat(0x7FFFFFFE, 1)
+    bench.prep.changes.by_path.clear()
+    bench.prep.changes.digest = bench.tree.digest = bench.tree.compute_digest()
+    for _ in range(3):
+        bench.create(b"/q/n", flags=SEQUENTIAL)
+    assert [txn[5][-1] for txn, _, _ in bench.flying[:2]] == [0x7FFFFFFF, -0x80000000]
+    bench.land()
+    assert list(node.children or ()) == [b"n2147483646", b"n2147483647"]
+    assert node.cversion == 0x7FFFFFFF
+    assert bench.tree.digest == bench.tree.compute_digest()
+
+
 def test_the_root_s_other_name_is_nobody_s_parent(bench: Bench) -> None:
     assert bench.create(b"//x") == ErrorCode.BADARGUMENTS
     assert bench.create(b"//", flags=SEQUENTIAL) == ErrorCode.BADARGUMENTS

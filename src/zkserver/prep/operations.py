@@ -63,8 +63,7 @@ def create(
     if parent_acl is not OPEN_ACL:
         prep.check_acl(parent_acl, perms.CREATE, caller)
     if flags in requests.SEQUENTIAL_FLAGS:
-        number = b"%010d" % cversion
-        path += number
+        path += (number := b"%010d" % cversion)
         name += number
     # Its parent is there, so the rest of the path is a good one; but "//x" has one too.
     if (not is_plain or parent_path == b"/") and paths.validate(path) is not None:
@@ -78,8 +77,12 @@ def create(
     if prep.rules.enforce_quota:
         prep.check_quota(path, len(data) if data else 0, 1)
 
-    cversion = cversion + 1 if cversion != 0x7FFFFFFF else -0x80000000
-    stat60 = _after_children(stat60[:16], zxid, stat60[24:44], cversion, stat60[48:])
+    if cversion != 0x7FFFFFFF:
+        cversion = logged_cversion = cversion + 1
+        stat60 = _after_children(stat60[:16], zxid, stat60[24:44], cversion, stat60[48:])
+    else:
+        # Java logs the number wrapped round, and its tree stays at the larger one.
+        logged_cversion = -0x80000000
     share = 0 if path_crc is None else crc32(stat60, crc)
     count += 1
     changes.record(
@@ -97,14 +100,13 @@ def create(
         share = crc32(stat60, crc)
     size = len(data) if data else 0
     changes.record(path, (zxid, stat60, 0, 0, owner, path_crc, crc, size, 0, acl, share), 0)
-    if kind == op.CREATE_CONTAINER:
-        return path, data, acl, cversion
-    if kind == op.CREATE_TTL:
-        return path, data, acl, cversion, ttl_ms
+    if kind == op.CREATE_CONTAINER or kind == op.CREATE_TTL:
+        ttl = (ttl_ms,) if kind == op.CREATE_TTL else ()
+        return path, data, acl, logged_cversion, *ttl
     ephemeral = flags in requests.EPHEMERAL_FLAGS
     if ephemeral:
         changes.put_ephemeral(zxid, owner, path)
-    return path, data, acl, ephemeral, cversion
+    return path, data, acl, ephemeral, logged_cversion
 
 
 def _check_mode(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:

@@ -209,9 +209,7 @@ class Connection:
             self.packets_received += count
             if answered:
                 self.answered += answered
-                self.cxid = xid
-                self.last_kind = kind
-                self.since_ms = now_ms
+                self.note_request(xid, kind, now_ms)
             if self.out:
                 self.flush()
             if server.in_flight > server.outstanding_limit:
@@ -313,6 +311,8 @@ class Connection:
         """The server decided about the session: tell the client, and go on or hang up."""
         if valid:
             self.phase = OPEN
+            self.note_request(0, op.CREATE_SESSION, self.server.now_ms())
+            self.last_zxid = self.tree.last_zxid
             self.out.append(
                 handshake.connect_response(
                     self.session_id, self.session_timeout_ms, self.has_read_only
@@ -371,6 +371,13 @@ class Connection:
             self.answered = 0
         if self.writing_blocked and self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self.drop("the client does not read what it is sent", abort=True)
+
+    def note_request(self, xid: int, kind: int, since_ms: int) -> None:
+        """What `cons` tells of the last request; those of reserved xids leave the cxid."""
+        if xid >= 0:
+            self.cxid = xid
+        self.last_kind = kind
+        self.since_ms = since_ms
 
     def _record(self, count: int) -> None:
         """Account for replies: `count` of them, to requests that came at `since_ms`."""

@@ -67,6 +67,7 @@ def authenticate(connection: Connection, xid: int, body: bytes) -> None:
         raise LinkError(f"unreadable auth packet: {reason}") from None
     server = connection.server
     code, ids = server.providers.authenticate(scheme, token, connection.address)
+    connection.count_sent(1)
     if code != ErrorCode.OK:
         server.stats.auth_failures += 1
         connection.out.append(pack_reply(HEADER_SIZE, xid, 0, int(ErrorCode.AUTHFAILED)))

@@ -183,9 +183,7 @@ class Pipeline:
                 connection.answered += len(run.writes)
                 if waiting:
                     done += connection.serve_waiting()
-                connection.since_ms = run.since_ms
-                connection.cxid = run.writes[-1][0][1]
-                connection.last_kind = run.kind
+                connection.note_request(run.writes[-1][0][1], run.kind, run.since_ms)
         self._applied_zxid = zxid
         self.prep.applied(zxid)
         server.stats.commits += len(batch.entries)
