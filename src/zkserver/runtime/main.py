@@ -39,6 +39,11 @@ from zkserver.tree.tree import DataTree
 log = logs.get_log("server")
 
 TICK_MS = 100
+# A batch this small is written on the loop itself while the disk is quick: the last
+# QUICK_SYNCS syncs took no longer than QUICK_SYNC_MS, and no snapshot is being written.
+SMALL_BATCH_SIZE = 32
+QUICK_SYNCS = 16
+QUICK_SYNC_MS = 1.0
 # How long (s) the storage thread waits for a busy loop to let it begin or report.
 SWITCH_INTERVAL_S = 0.0002
 # Young generations are collected as usual; the old one never, since a pass over
@@ -56,7 +61,9 @@ class Process:
         self.layout = Layout.of(config.data_dir, config.data_log_dir)
         self.exit_code = 0
         self._done = loop.create_future()
+        # A batch is with the storage thread.
         self._writing = False
+        self._quick_syncs = 0
 
     # Host
 
@@ -197,13 +204,34 @@ class Process:
     def _write_batch(self) -> None:
         if self._writing:
             return
-        batch = self.server.pipeline.take_batch()
-        if batch.entries:
-            self._writing = True
-            self._storage.write(batch)
+        while (batch := self.server.pipeline.take_batch()).entries:
+            if not self._may_write_here(batch):
+                self._writing = True
+                self._storage.write(batch)
+                return
+            try:
+                sync_ms = self._storage.write_here(batch)
+            except FatalError as error:
+                self.fail(error)
+                return
+            self._answer(batch, sync_ms)
+
+    def _may_write_here(self, batch: Batch) -> bool:
+        """Whether the loop writes this batch itself rather than hand it to the thread."""
+        return (
+            len(batch.entries) <= SMALL_BATCH_SIZE
+            and not self._snapshots.under_way
+            and self._quick_syncs >= QUICK_SYNCS
+        )
 
     def _written(self, batch: Batch, sync_ms: float) -> None:
         self._writing = False
+        self._answer(batch, sync_ms)
+        self._write_batch()
+
+    def _answer(self, batch: Batch, sync_ms: float) -> None:
+        """A batch is on disk: answer it, and see whether a snapshot is due."""
+        self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
         stats = self.server.stats
         stats.record_sync(round(sync_ms))
         if sync_ms > self.config.fsync_warning_threshold_ms:
@@ -215,7 +243,6 @@ class Process:
             )
         self.server.pipeline.durable(batch)
         self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
-        self._write_batch()
 
     def _tick(self) -> None:
         self.server.tick(clock.now_ms())

@@ -62,6 +62,11 @@ class Snapshots:
         half_bytes = config.snap_size_limit_kb * 1024 // 2
         self._byte_limit = half_bytes + random.randint(0, max(half_bytes, 0))
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a child is writing one."""
+        return self._child != 0
+
     def committed(self, txns: int, log_bytes: int) -> None:
         """Count transactions that were applied; take a snapshot when enough have gathered."""
         self._txns += txns

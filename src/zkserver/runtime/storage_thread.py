@@ -1,8 +1,11 @@
-"""The thread that writes the log, so that the event loop never waits for the disk.
+"""The thread that writes the log, so that the event loop does not wait for the disk.
 
 It takes batches in order and reports each to the loop when `fdatasync` has
 returned for it. Both calls release the interpreter lock. An error of the disk is
 reported once, and nothing is written after it.
+
+A hand-over to the thread and back costs as much as a sync of a quick disk takes.
+While the disk is quick the caller may write a small batch itself, with `write_here`.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ class StorageThread:
         self._loop = loop
         self._written = written
         self._failed = failed
-        # None: roll the log. True: stop.
-        self._queue: SimpleQueue[Batch | bool | None] = SimpleQueue()
+        # None: stop.
+        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
 
     def start(self) -> None:
@@ -44,13 +47,21 @@ class StorageThread:
         """Log a batch; its turn comes after those before it."""
         self._queue.put(batch)
 
+    def write_here(self, batch: Batch) -> float:
+        """Log a batch on the calling thread and return what the sync took (ms).
+
+        Only while no batch is with the thread. Raises what `TxnLogWriter.write` does.
+        """
+        self._writer.write(batch.entries)
+        return self._writer.last_sync_ms
+
     def roll(self) -> None:
-        """Begin a new log file with the next batch."""
-        self._queue.put(None)
+        """Begin a new log file with the next batch. Only while no batch is with the thread."""
+        self._writer.roll()
 
     def stop(self) -> None:
         """Write what was given, close the file, and end the thread."""
-        self._queue.put(True)
+        self._queue.put(None)
         self._thread.join()
 
     def bytes_since_snapshot(self) -> int:
@@ -62,10 +73,7 @@ class StorageThread:
         call = self._loop.call_soon_threadsafe
         told = False
         try:
-            while (batch := self._queue.get()) is not True:
-                if batch is None or isinstance(batch, bool):
-                    writer.roll()
-                    continue
+            while (batch := self._queue.get()) is not None:
                 writer.write(batch.entries)
                 call(self._written, batch, writer.last_sync_ms)
             writer.close()

@@ -166,7 +166,7 @@ class Connection:
         position = count = answered = 0
         xid = kind = 0
         server.chunk_ms = now_ms
-        server.chunk_wall_ms = server.wall_ms()
+        server.chunk_wall_ms = 0
         submit = server.pipeline.submit
         alive = server.sessions.touch(self.session_id, now_ms)
         free = alive and not server.guards_requests

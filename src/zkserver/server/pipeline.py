@@ -85,14 +85,14 @@ class Pipeline:
         False if that cannot be read; then nothing has happened.
         """
         server = self.server
+        wall_ms = server.chunk_wall_ms
+        if not wall_ms:
+            wall_ms = server.chunk_wall_ms = server.wall_ms()
         preparer = PREPARERS.get(kind)
         if preparer is not None:
-            prepared = preparer(
-                self.prep, connection, cxid, data, start, stop, server.chunk_wall_ms
-            )
+            prepared = preparer(self.prep, connection, cxid, data, start, stop, wall_ms)
         else:
-            body = data[start:stop]
-            prepared = self.prep.prepare(kind, connection, cxid, body, server.chunk_wall_ms)
+            prepared = self.prep.prepare(kind, connection, cxid, data[start:stop], wall_ms)
         if prepared is None:
             return False
         run = self._run

@@ -97,9 +97,10 @@ class Server:
         self.unflushed: dict[Connection, None] = {}
         # Writes on their way and reads behind them, of all connections.
         self.in_flight = 0
-        # Both clocks, as of the chunk of requests that is being served.
+        # Both clocks, as of the chunk of requests that is being served; that of the
+        # calendar is 0 until a write asks for it.
         self.chunk_ms = now_ms()
-        self.chunk_wall_ms = wall_ms()
+        self.chunk_wall_ms = 0
         self.outstanding_limit = config.global_outstanding_limit
         self._throttled: dict[Connection, None] = {}
         self._per_address: dict[str, int] = {}
