@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from tests.support.quiet_server import QuietServer
 from zkserver.base.config import defaults
+from zkserver.base.errors import ExitCode, FatalError
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.server.server import Server
 from zkserver.storage.layout import Layout
@@ -33,3 +36,30 @@ def test_without_a_process_the_server_goes_on(monkeypatch: pytest.MonkeyPatch) -
         snapshots.committed(5, 0)
     assert server.stats.snapshot_errors == len(rolled) == 2
     assert not failed
+
+
+def test_a_tree_that_is_not_what_its_digest_says_gets_no_snapshot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In this process, as where there is no fork."""
+    monkeypatch.delattr(os, "fork")
+    layout = Layout.of(str(tmp_path))
+    (tmp_path / "version-2").mkdir()
+    quiet = QuietServer()
+    failed: list[FatalError] = []
+    snapshots = Snapshots(
+        defaults(data_dir=str(tmp_path)), layout, quiet.server, lambda: None, failed.append
+    )
+    snapshots.take()
+    assert not failed
+    assert len(list((tmp_path / "version-2").iterdir())) == 1
+    quiet.tree.digest ^= 1
+    # Within a minute the sum is not made again.
+    snapshots.take()
+    assert not failed
+    fresh = Snapshots(
+        defaults(data_dir=str(tmp_path)), layout, quiet.server, lambda: None, failed.append
+    )
+    fresh.take()
+    assert [error.exit_code for error in failed] == [ExitCode.TXNLOG_ERROR_TAKING_SNAPSHOT]
+    assert len(list((tmp_path / "version-2").iterdir())) == 1

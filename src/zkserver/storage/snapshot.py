@@ -24,7 +24,7 @@ Invariants:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zlib import adler32, crc32
+from zlib import adler32
 
 from zkserver.jute import codec
 from zkserver.storage.compression import Sink, compressing
@@ -46,7 +46,7 @@ from zkserver.storage.snapshot_reader import (
     read_file,
 )
 from zkserver.tree.acls import OPEN_INDEX
-from zkserver.tree.tree import MASK64, PROC_CHILDREN, DataTree
+from zkserver.tree.tree import DataTree
 
 VERSION = 2
 DBID = -1
@@ -76,11 +76,8 @@ def write(
     *,
     digest_enabled: bool,
     serialize_last_zxid: bool,
-) -> int:
-    """Write a snapshot of `tree` and return the digest summed over its nodes (0 if disabled).
-
-    The caller compares it with `tree.digest`. The tree must not change meanwhile.
-    """
+) -> None:
+    """Write a snapshot of `tree`, which must not change meanwhile."""
     out = _Summing(sink)
     pieces = [FILE_HEADER.pack(MAGIC, VERSION, DBID), codec.pack_int(len(sessions))]
     pieces += [SESSION.pack(session_id, timeout) for session_id, timeout in sessions.items()]
@@ -88,7 +85,7 @@ def write(
     for index, acl in tree.acls.table.items():
         pieces += (codec.pack_long(index), codec.acl(acl))
     out.write(b"".join(pieces))
-    digest = _write_nodes(out, tree, digest_enabled)
+    _write_nodes(out, tree)
     out.write(END_MARK)
     out.seal()
     if digest_enabled:
@@ -99,53 +96,33 @@ def write(
     if serialize_last_zxid:
         out.write(codec.pack_long(tree.last_zxid))
         out.seal()
-    return digest
 
 
-def _write_nodes(out: _Summing, tree: DataTree, digest_enabled: bool) -> int:
+def _write_nodes(out: _Summing, tree: DataTree) -> None:
     pack_int = codec.pack_int
     acl_bytes = {OPEN_INDEX: codec.pack_long(OPEN_INDEX)}
-    total = 0
     pieces: list[bytes] = []
-    append = pieces.append
     limit = NODES_PER_WRITE
     for path, node in tree.nodes.items():
-        append(pack_int(len(path)))
-        append(path)
         data = node.data
         stat = node.stat
-        if data is None:
-            append(codec.NULL)
+        packed_acl = acl_bytes.get(node.acl)
+        if packed_acl is None:
+            packed_acl = acl_bytes[node.acl] = codec.pack_long(node.acl)
+        if data is None or node.cversion or node.owner or node.children:
+            pieces += (pack_int(len(path)), path, codec.buffer(data), packed_acl)
+            pieces.append(node.persisted_stat())
         else:
-            append(stat[52:56])
-            append(data)
-        acl = node.acl
-        packed = acl_bytes.get(acl)
-        if packed is None:
-            packed = acl_bytes[acl] = codec.pack_long(acl)
-        append(packed)
-        # A plain leaf's Stat differs from the stored one in two counts only.
-        if node.cversion or node.owner or node.children:
-            append(node.persisted_stat())
-            if digest_enabled and not path.startswith(PROC_CHILDREN):
-                total += node.digest(path)
-        else:
-            head = stat[:52]
-            pzxid = stat[60:]
-            append(head)
-            append(pzxid)
-            if digest_enabled and not path.startswith(PROC_CHILDREN):
-                crc = crc32(path)
-                if data:
-                    crc = crc32(data, crc)
-                total += crc32(b"".join((head[:16], pzxid, head[16:])), crc)
+            # A plain leaf's Stat differs from the stored one in two counts only,
+            # and one of them is the length of its data.
+            head = pack_int(len(path))
+            pieces += (head, path, stat[52:56], data, packed_acl, stat[:52], stat[60:])
         limit -= 1
         if not limit:
             out.write(b"".join(pieces))
             pieces.clear()
             limit = NODES_PER_WRITE
     out.write(b"".join(pieces))
-    return total & MASK64
 
 
 class _FileSink:
@@ -168,12 +145,11 @@ class _FileSink:
 
 @dataclass(frozen=True)
 class Saved:
-    """A snapshot that was taken. `digest` is the sum over its nodes, to compare with the tree's."""
+    """A snapshot that was taken."""
 
     path: str
     zxid: int
     size_bytes: int
-    digest: int
 
 
 def save(
@@ -203,7 +179,7 @@ def save(
         try:
             sink = _FileSink(file, sync)
             packer = compressing(sink, compression)
-            digest = write(
+            write(
                 packer,
                 tree,
                 sessions,
@@ -222,7 +198,7 @@ def save(
         if disk.exists(temporary):
             disk.remove(temporary)
         raise
-    return Saved(path, tree.last_zxid, sink.size_bytes, digest)
+    return Saved(path, tree.last_zxid, sink.size_bytes)
 
 
 def remove_unfinished(disk: Disk, layout: Layout) -> list[str]:
