@@ -4,7 +4,11 @@
 #
 # The rest is for who changes the code; `make help` lists it.
 
-PYTHON ?= python3
+# The system's interpreter first, if it will do: distributions build theirs with
+# optimisation, which makes the server a fifth faster than one built without.
+PYTHON ?= $(shell for each in /usr/bin/python3 python3; do \
+	$$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+		2>/dev/null && echo $$each && break; done || echo python3)
 VENV := .venv
 PORT := 2181
 DATA_DIR := data
