@@ -7,9 +7,7 @@ restore, serve. Clients that connect during the restore wait in the listen queue
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import random
 import signal
 import socket
 import sys
@@ -22,12 +20,10 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.properties import ConfigWarning
 from zkserver.base.zxid import hex_zxid
 from zkserver.runtime import clock, environment, logs
-from zkserver.runtime.client_port import ClientProtocol, listen
-from zkserver.runtime.disk import RealDisk
+from zkserver.runtime.client_port import ClientProtocol
+from zkserver.runtime.machine import Machine
 from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
-from zkserver.runtime.snapshots import Snapshots
-from zkserver.runtime.storage_thread import StorageThread
 from zkserver.server.pipeline import Batch
 from zkserver.server.server import Server
 from zkserver.storage import recovery
@@ -46,17 +42,21 @@ QUICK_SYNCS = 16
 QUICK_SYNC_MS = 1.0
 # How long (s) the storage thread waits for a busy loop to let it begin or report.
 SWITCH_INTERVAL_S = 0.0002
-# Young generations are collected as usual; the old one never, since a pass over
-# all znodes would stall clients. Cycles that live long are broken by hand.
-GC_THRESHOLDS = (20_000, 20, 1 << 30)
 
 
 class Process:
     """A running server and the outside it lives in; `Host` to the server."""
 
-    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop, started_ms: float) -> None:
+    def __init__(
+        self,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        started_ms: float,
+        machine: Machine | None = None,
+    ) -> None:
         self.config = config
         self.loop = loop
+        self.machine = Machine() if machine is None else machine
         self.started_ms = started_ms
         self.layout = Layout.of(config.data_dir, config.data_log_dir)
         self.exit_code = 0
@@ -80,7 +80,7 @@ class Process:
 
     def random(self) -> float:
         """A number from 0 up to 1."""
-        return random.random()
+        return self.machine.random()
 
     def client_port(self) -> int:
         """The port that clients come to."""
@@ -106,12 +106,13 @@ class Process:
         config = self.config
         self._purging = Purging(config, self.layout)
         self._purging.start()
-        self._sockets = sockets = listen(
+        self._sockets = sockets = self.machine.listen(
             config.client_port_address, config.client_port or 0, config.client_port_listen_backlog
         )
         restored, tree, providers = self._restore()
+        machine = self.machine
         self.server = Server(
-            config, tree, restored.sessions, providers, self, clock.now_ms, clock.wall_ms
+            config, tree, restored.sessions, providers, self, machine.now_ms, machine.wall_ms
         )
         self._start_storage(restored)
         acceptors = [
@@ -134,7 +135,7 @@ class Process:
 
     def _restore(self) -> tuple[Restored, DataTree, Providers]:
         config = self.config
-        gc.disable()
+        self.machine.hold_collector()
         tree = DataTree(
             config.digest_enabled, config.extended_types_enabled, config.emulate_353_ttl_nodes
         )
@@ -145,7 +146,7 @@ class Process:
             config.snapshot_compression_method,
             config.serialize_last_processed_zxid_enabled,
         )
-        restored = recovery.restore(RealDisk(), self.layout, tree, settings, log.warn)
+        restored = recovery.restore(self.machine.disk, self.layout, tree, settings, log.warn)
         if restored.last_zxid < 0:
             raise FatalError(
                 ExitCode.UNEXPECTED_ERROR,
@@ -160,25 +161,23 @@ class Process:
                 first_zxid=f"0x{hex_zxid(restored.first_mismatch_zxid or 0)}",
             )
         providers = load_providers(config)
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        gc.enable()
+        self.machine.settle_collector()
         return restored, tree, providers
 
     def _start_storage(self, restored: Restored) -> None:
         config = self.config
         limit_kb = config.txn_log_size_limit_kb
         writer = TxnLogWriter(
-            RealDisk(),
+            self.machine.disk,
             self.layout.log_folder,
             preallocate_bytes=config.pre_alloc_size_kb * 1024,
             size_limit_bytes=limit_kb * 1024 if limit_kb > 0 else None,
             sync=config.force_sync,
-            clock_ms=clock.precise_ms,
+            clock_ms=self.machine.precise_ms,
         )
-        self._storage = StorageThread(writer, self.loop, self._written, self.fail)
+        self._storage = self.machine.storage(writer, self.loop, self._written, self.fail)
         self._storage.start()
-        self._snapshots = Snapshots(
+        self._snapshots = self.machine.snapshots(
             config, self.layout, self.server, self._storage.roll, self.fail
         )
         self.server.stats.digest_mismatches = restored.digest_mismatches
@@ -197,7 +196,7 @@ class Process:
             sessions=len(restored.sessions),
             txns_replayed=restored.txns_replayed,
         )
-        log.info("serving", started_in_ms=round(clock.precise_ms() - self.started_ms))
+        log.info("serving", started_in_ms=round(self.machine.precise_ms() - self.started_ms))
 
     # Writing
 
@@ -245,7 +244,7 @@ class Process:
         self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
 
     def _tick(self) -> None:
-        self.server.tick(clock.now_ms())
+        self.server.tick(self.machine.now_ms())
         self.loop.call_later(min(TICK_MS, self.config.tick_time_ms) / 1000, self._tick)
 
     # The end

@@ -23,6 +23,7 @@ from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.logs import get_log
 from zkserver.server.server import Server
 from zkserver.storage import snapshot
+from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
 
 log = get_log("snapshot")
@@ -43,7 +44,14 @@ class Snapshots:
         server: Server,
         roll_log: Callable[[], None],
         failed: Callable[[FatalError], None],
+        precise_ms: Callable[[], float] = clock.precise_ms,
+        randint: Callable[[int, int], int] = random.randint,
+        disk: Disk | None = None,
     ) -> None:
+        """`randint(a, b)` gives a number from a to b, both included."""
+        self._disk: Disk = RealDisk() if disk is None else disk
+        self._precise_ms = precise_ms
+        self._randint = randint
         self._config = config
         self._layout = layout
         self._server = server
@@ -62,9 +70,9 @@ class Snapshots:
         """Thresholds by chance, so that the servers of an ensemble do not snapshot together."""
         config = self._config
         half = config.snap_count // 2
-        self._txn_limit = half + random.randint(0, half)
+        self._txn_limit = half + self._randint(0, half)
         half_bytes = config.snap_size_limit_kb * 1024 // 2
-        self._byte_limit = half_bytes + random.randint(0, max(half_bytes, 0))
+        self._byte_limit = half_bytes + self._randint(0, max(half_bytes, 0))
 
     @property
     def under_way(self) -> bool:
@@ -85,7 +93,7 @@ class Snapshots:
         """Begin a snapshot of the tree as it is now, unless one is being written."""
         if self._child:
             return
-        self._started_ms = clock.precise_ms()
+        self._started_ms = self._precise_ms()
         self._verify = (
             self._config.digest_enabled
             and self._started_ms - self._verified_ms >= VERIFY_INTERVAL_MS
@@ -124,7 +132,7 @@ class Snapshots:
             os.waitpid(self._child, 0)
             self._child = 0
             with suppress(OSError):
-                snapshot.remove_unfinished(RealDisk(), self._layout)
+                snapshot.remove_unfinished(self._disk, self._layout)
 
     def _run_child(self, writer: int) -> None:
         """In the child: write the snapshot, report, and end without any clean-up."""
@@ -148,15 +156,14 @@ class Snapshots:
             return {"digest_differs": True}
         try:
             saved = snapshot.save(
-                RealDisk(),
+                self._disk,
                 self._layout,
                 tree,
                 server.sessions.timeouts(),
                 compression=config.snapshot_compression_method,
                 digest_enabled=config.digest_enabled,
                 serialize_last_zxid=config.serialize_last_processed_zxid_enabled,
-                # The child of a server that was killed may be writing the same snapshot still.
-                mark=str(os.getpid()),
+                mark=self._mark(),
             )
         except OSError as error:
             return {"error": str(error)}
@@ -165,6 +172,10 @@ class Snapshots:
             "zxid": saved.zxid,
             "bytes": saved.size_bytes,
         }
+
+    def _mark(self) -> str:
+        # The child of a server that was killed may be writing the same snapshot still.
+        return str(os.getpid())
 
     def _read_report(self, reader: int) -> None:
         piece = os.read(reader, 65536)
@@ -185,7 +196,7 @@ class Snapshots:
 
     def _finish(self, report: dict[str, object]) -> None:
         stats = self._server.stats
-        took_ms = round(clock.precise_ms() - self._started_ms)
+        took_ms = round(self._precise_ms() - self._started_ms)
         if "error" in report:
             stats.snapshot_errors += 1
             self._fail(
