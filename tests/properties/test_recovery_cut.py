@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.histories import History, describe
-from tests.support.memory_disk import MemoryDisk
 from zkserver.base.errors import FatalError
+from zkserver.sim.disk import SimDisk
 from zkserver.storage import recovery, snapshot
 from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import Restored, RestoreSettings
@@ -21,7 +21,7 @@ LAYOUT = Layout.of("/data")
 seeds = st.integers(0, 1 << 32)
 
 
-def open_log(disk: MemoryDisk) -> TxnLogWriter:
+def open_log(disk: SimDisk) -> TxnLogWriter:
     return TxnLogWriter(
         disk,
         LAYOUT.log_folder,
@@ -32,7 +32,7 @@ def open_log(disk: MemoryDisk) -> TxnLogWriter:
     )
 
 
-def restore(disk: MemoryDisk) -> tuple[DataTree, Restored]:
+def restore(disk: SimDisk) -> tuple[DataTree, Restored]:
     tree = DataTree()
     return tree, recovery.restore(disk, LAYOUT, tree, RestoreSettings(), lambda _: None)
 
@@ -60,7 +60,7 @@ def check_equal(tree: DataTree, restored: Restored, live: History) -> None:
 def test_a_log_cut_at_any_byte_restores_to_its_whole_transactions(
     seed: int, before: int, after: int, data: st.DataObject
 ) -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     restore(disk)
     history = History(random.Random(seed))
     writer = open_log(disk)
@@ -99,7 +99,7 @@ def test_a_log_cut_at_any_byte_restores_to_its_whole_transactions(
 @given(seeds, st.booleans())
 def test_a_power_cut_keeps_what_was_acknowledged(seed: int, killed: bool) -> None:
     chance = random.Random(seed)
-    disk = MemoryDisk()
+    disk = SimDisk()
     restore(disk)
     history = History(random.Random(seed))
     for _ in range(3):

@@ -23,9 +23,12 @@ ROWS = (
     ("server",),
     ("runtime",),
     ("cli",),
+    # The simulated world: may import all, is imported by none.
+    ("sim",),
 )
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
-ROOMS_WITH_IO = ("runtime", "cli")
+ROOMS_WITH_IO = ("runtime", "cli", "sim")
+ROOMS_WITH_ASYNC = ("runtime", "sim")
 
 LONGEST_FUNCTION_LINES = 70
 LONGEST_FILE_LINES = 500
@@ -75,6 +78,7 @@ INSTEAD_OF_CALL = {
     "eval": "a function",
     "exec": "a function",
 }
+SIM_MAY_IMPORT = ("asyncio", "random", "logging", "contextvars", "signal")
 CLOCK_METHODS = ("now", "utcnow", "today")
 
 
@@ -184,7 +188,7 @@ def io_in_pure_rooms(source: Source) -> Iterator[str]:
 
 
 def async_outside_runtime(source: Source) -> Iterator[str]:
-    if source.room == "runtime":
+    if source.room in ROOMS_WITH_ASYNC:
         return
     for node in ast.walk(source.tree):
         if isinstance(node, ast.AsyncFunctionDef):
@@ -266,8 +270,25 @@ def iterated(node: ast.AST) -> Iterator[ast.expr]:
             yield node.args[0]
 
 
+def real_world_in_sim(source: Source) -> Iterator[str]:
+    """The simulated world has asyncio and seeded chance, and nothing else of the machine's."""
+    if source.room != "sim":
+        return
+    for node, module in imported_modules(source):
+        top = module.split(".")[0]
+        if top in INSTEAD_OF_MODULE and top not in SIM_MAY_IMPORT and not is_command(source):
+            yield f"{source.at(node)}: no {top} in sim: use what the world simulates of it"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and re.match(r"random\.(?!Random$)", dotted(node.func)):
+            yield f"{source.at(node)}: chance comes from the run's seed: use random.Random"
+
+
+def is_command(source: Source) -> bool:
+    return source.path.endswith("__main__.py")
+
+
 def set_iteration(source: Source) -> Iterator[str]:
-    if not is_pure(source):
+    if not is_pure(source) and source.room != "sim":
         return
     names = set_names(source.tree)
     free = order_free(source.tree)
@@ -369,6 +390,7 @@ RULES = (
     import_order,
     io_in_pure_rooms,
     async_outside_runtime,
+    real_world_in_sim,
     set_iteration,
     function_length,
     file_length,
@@ -423,6 +445,8 @@ BROKEN = (
     (io_in_pure_rooms, "x = datetime.now()", "now_ms"),
     (io_in_pure_rooms, "async def f(): pass", "plain function"),
     (async_outside_runtime, "async def f(): pass", "runtime"),
+    (real_world_in_sim, "import time", "simulates"),
+    (real_world_in_sim, "import random\nx = random.random()", "seed"),
     (set_iteration, "for x in {1, 2}: pass", "sorted"),
     (set_iteration, "y = [x for x in set(z)]", "sorted"),
     (set_iteration, "y = set()\nfor x in y: pass", "sorted"),
@@ -444,7 +468,8 @@ BROKEN = (
 
 @pytest.mark.parametrize(("rule", "text", "advice"), BROKEN)
 def test_a_rule_sees_what_breaks_it(rule, text: str, advice: str) -> None:
-    broken = list(rule(source_of(text)))
+    path = "sim/example.py" if rule is real_world_in_sim else "tree/example.py"
+    broken = list(rule(source_of(text, path)))
     assert broken, f"{rule.__name__} does not see: {text}"
     assert advice in broken[0]
 

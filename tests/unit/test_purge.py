@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.memory_disk import MemoryDisk
+from zkserver.sim.disk import SimDisk
 from zkserver.storage import purge
 from zkserver.storage.layout import Layout
 
@@ -76,7 +76,7 @@ def test_every_kept_snapshot_keeps_its_logs(
 
 def test_run_removes_the_files() -> None:
     layout = Layout.of("/data", "/logs")
-    disk = MemoryDisk()
+    disk = SimDisk()
     for name in names("snapshot", 0, 10, 20, 30, 50):
         disk.put(layout.snapshot_path(name), GOOD)
     disk.put(layout.snapshot_path("snapshot.28"), b"cut short")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.histories import Entries, History, describe, entries
-from tests.support.memory_disk import MemoryDisk
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.jute import txns
+from zkserver.sim.disk import SimDisk
 from zkserver.storage import recovery, snapshot
 from zkserver.storage.layout import Layout, StorageError
 from zkserver.storage.recovery import Restored, RestoreSettings
@@ -30,7 +30,7 @@ class Outcome:
 
     def __init__(
         self,
-        disk: MemoryDisk,
+        disk: SimDisk,
         settings: RestoreSettings | None = None,
         layout: Layout = LAYOUT,
         digest_enabled: bool = True,
@@ -42,7 +42,7 @@ class Outcome:
         )
 
 
-def write_log(disk: MemoryDisk, batch: Entries, preallocate: int = 4096) -> str:
+def write_log(disk: SimDisk, batch: Entries, preallocate: int = 4096) -> str:
     writer = TxnLogWriter(
         disk,
         FOLDER,
@@ -55,7 +55,7 @@ def write_log(disk: MemoryDisk, batch: Entries, preallocate: int = 4096) -> str:
     return writer.path
 
 
-def save(disk: MemoryDisk, history: History) -> str:
+def save(disk: SimDisk, history: History) -> str:
     return snapshot.save(disk, LAYOUT, history.tree, history.sessions).path
 
 
@@ -66,9 +66,9 @@ def run_steps(history: History, count: int) -> list[tuple[int, bytes]]:
     return history.log[before:]
 
 
-def new_directory(steps: int = 30, snapshot_at: int = 0) -> tuple[MemoryDisk, History]:
+def new_directory(steps: int = 30, snapshot_at: int = 0) -> tuple[SimDisk, History]:
     """A directory with one snapshot and one log."""
-    disk, history = MemoryDisk(), History(random.Random(steps))
+    disk, history = SimDisk(), History(random.Random(steps))
     disk.make_folder(FOLDER)
     run_steps(history, snapshot_at)
     save(disk, history)
@@ -82,7 +82,7 @@ def new_directory(steps: int = 30, snapshot_at: int = 0) -> tuple[MemoryDisk, Hi
 
 
 def test_a_directory_of_apache_zookeeper() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     for name in ("log.1", "snapshot.0"):
         disk.put(f"{FOLDER}/{name}", (GOLDEN / name).read_bytes())
     found = Outcome(disk)
@@ -118,7 +118,7 @@ def test_old_logs_without_their_neighbours_do_not_matter() -> None:
 def test_a_log_named_by_a_repeated_zxid_does_not_hide_the_first() -> None:
     # Apache ZooKeeper: snapshot.14 was begun when 0x15 was logged already, and the
     # first record of the next log was an unreadable request, under 0x15 again.
-    disk, history = MemoryDisk(), History(random.Random(4))
+    disk, history = SimDisk(), History(random.Random(4))
     batch = run_steps(history, 20)
     save(disk, history)
     batch += run_steps(history, 1)
@@ -146,7 +146,7 @@ def test_progress_is_told() -> None:
 
 
 def test_a_fuzzy_snapshot_that_is_ahead_of_its_name() -> None:
-    disk, history = MemoryDisk(), History(random.Random(3))
+    disk, history = SimDisk(), History(random.Random(3))
     batch = run_steps(history, 60)
     write_log(disk, batch)
     path = save(disk, history)
@@ -162,7 +162,7 @@ def test_a_fuzzy_snapshot_that_is_ahead_of_its_name() -> None:
 
 
 def test_digests_that_the_log_does_not_reach_are_told() -> None:
-    disk, history = MemoryDisk(), History(random.Random(3))
+    disk, history = SimDisk(), History(random.Random(3))
     batch = run_steps(history, 60)
     write_log(disk, batch[:40])
     disk.rename(save(disk, history), f"{FOLDER}/snapshot.14")
@@ -180,7 +180,7 @@ def test_a_digest_that_differs_is_counted() -> None:
 
 
 def test_a_snapshot_s_own_digest_is_compared() -> None:
-    disk, history = MemoryDisk(), History(random.Random(3))
+    disk, history = SimDisk(), History(random.Random(3))
     run_steps(history, 10)
     history.tree.digest ^= 1
     save(disk, history)
@@ -188,7 +188,7 @@ def test_a_snapshot_s_own_digest_is_compared() -> None:
 
 
 def test_without_digests_that_of_a_snapshot_is_not_compared() -> None:
-    disk, history = MemoryDisk(), History(random.Random(3))
+    disk, history = SimDisk(), History(random.Random(3))
     run_steps(history, 10)
     save(disk, history)
     assert Outcome(disk, digest_enabled=False).restored.digest_mismatches == 0
@@ -198,7 +198,7 @@ def test_without_digests_that_of_a_snapshot_is_not_compared() -> None:
 
 
 def test_a_new_directory_gets_snapshot_0() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     found = Outcome(disk)
     assert found.restored.created
     assert found.restored.last_zxid == 0
@@ -209,7 +209,7 @@ def test_a_new_directory_gets_snapshot_0() -> None:
 
 
 def test_without_db_autocreate_an_empty_directory_is_not_trusted() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     settings = RestoreSettings(autocreate_database=False)
     found = Outcome(disk, settings)
     assert found.restored.last_zxid == found.tree.last_zxid == -1
@@ -219,7 +219,7 @@ def test_without_db_autocreate_an_empty_directory_is_not_trusted() -> None:
 
 
 def test_the_initialize_file_is_trusted_once() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     disk.put(APART.initialize_path, b"")
     found = Outcome(disk, RestoreSettings(autocreate_database=False), APART)
     assert found.restored.last_zxid == 0
@@ -230,14 +230,14 @@ def test_missing_folders_without_datadir_autocreate() -> None:
     settings = RestoreSettings(autocreate_folders=False)
     missing = r"^dataDir: .*/data/version-2 is missing.*datadir"
     with pytest.raises(StorageError, match=missing) as caught:
-        Outcome(MemoryDisk(), settings)
+        Outcome(SimDisk(), settings)
     assert caught.value.exit_code == ExitCode.UNABLE_TO_ACCESS_DATADIR
     with pytest.raises(StorageError, match=r"^dataLogDir: .*/logs/version-2 is missing"):
-        Outcome(MemoryDisk(), settings, APART)
+        Outcome(SimDisk(), settings, APART)
 
 
 def test_a_folder_without_permission() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     disk.read_only.append(FOLDER)
     with pytest.raises(StorageError, match="no permission to write") as caught:
         Outcome(disk)
@@ -246,7 +246,7 @@ def test_a_folder_without_permission() -> None:
 
 def test_swapped_directories_are_refused() -> None:
     for path in ("/data/version-2/log.1", "/logs/version-2/snapshot.1"):
-        disk = MemoryDisk()
+        disk = SimDisk()
         disk.put(path, b"")
         with pytest.raises(StorageError, match="check dataDir and dataLogDir") as caught:
             Outcome(disk, layout=APART)
@@ -258,7 +258,7 @@ def test_swapped_directories_are_refused() -> None:
 
 
 def test_logs_without_a_snapshot_are_refused_unless_trusted() -> None:
-    disk, history = MemoryDisk(), History(random.Random(1))
+    disk, history = SimDisk(), History(random.Random(1))
     write_log(disk, run_steps(history, 20))
     with pytest.raises(StorageError, match=r"no snapshot.*snapshot\.trust\.empty"):
         Outcome(disk)
@@ -270,10 +270,10 @@ def test_logs_without_a_snapshot_are_refused_unless_trusted() -> None:
 
 def test_a_log_without_any_transaction_is_no_reason_to_refuse() -> None:
     for data in (b"", bytes(5000), b"ZKLG\0\0\0\2" + bytes(5000)):
-        disk = MemoryDisk()
+        disk = SimDisk()
         disk.put(f"{FOLDER}/log.1", data)
         assert Outcome(disk).restored.created
-        disk = MemoryDisk()
+        disk = SimDisk()
         disk.put(f"{FOLDER}/log.5", data)
         with pytest.raises(StorageError, match="no snapshot"):
             Outcome(disk)
@@ -305,7 +305,7 @@ def test_a_bad_snapshot_whose_transactions_are_gone_is_refused() -> None:
 
 
 def test_no_good_snapshot_is_refused() -> None:
-    disk, history = MemoryDisk(), History(random.Random(1))
+    disk, history = SimDisk(), History(random.Random(1))
     run_steps(history, 10)
     path = save(disk, history)
     disk.put(path, disk.get(path)[:-1])
@@ -314,7 +314,7 @@ def test_no_good_snapshot_is_refused() -> None:
 
 
 def test_an_unfinished_snapshot_0_is_a_first_start_that_crashed() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     disk.put(f"{FOLDER}/snapshot.0", b"")
     assert Outcome(disk).restored.created
 
@@ -405,7 +405,7 @@ def test_a_transaction_of_an_unknown_type_is_refused() -> None:
 
 
 def test_an_error_of_the_disk_is_one_clear_line() -> None:
-    class BrokenDisk(MemoryDisk):
+    class BrokenDisk(SimDisk):
         def read(self, path: str, offset: int, size_bytes: int) -> bytes:
             if path.endswith("log.1"):
                 raise OSError(5, "Input/output error", path)

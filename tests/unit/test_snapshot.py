@@ -10,9 +10,9 @@ from zlib import adler32
 import pytest
 
 from tests.support.histories import History, describe
-from tests.support.memory_disk import MemoryDisk
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
+from zkserver.sim.disk import SimDisk
 from zkserver.storage import snapshot
 from zkserver.storage.layout import Layout
 from zkserver.storage.snapshot import SnapshotError, SnapshotInfo, TreeDigest
@@ -188,7 +188,7 @@ def test_a_node_before_its_parent_is_refused() -> None:
 
 @pytest.mark.parametrize("compression", ["", "gz", "snappy"])
 def test_a_saved_snapshot_reads_back(compression: str) -> None:
-    history, disk = sample(), MemoryDisk()
+    history, disk = sample(), SimDisk()
     saved = snapshot.save(
         disk, LAYOUT, history.tree, history.sessions, compression=compression
     )
@@ -204,7 +204,7 @@ def test_a_saved_snapshot_reads_back(compression: str) -> None:
 
 @pytest.mark.parametrize("name", ["snapshot.14", "snapshot.14.gz", "snapshot.14.snappy"])
 def test_apache_s_compressed_snapshots_read(name: str) -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     disk.put(f"/{name}", (GOLDEN / name).read_bytes())
     assert snapshot.is_valid(disk, f"/{name}")
     tree = DataTree(extended_types=True)
@@ -216,7 +216,7 @@ def test_apache_s_compressed_snapshots_read(name: str) -> None:
 def test_a_snapshot_is_durable_under_its_name_or_not_there() -> None:
     history = sample()
     for seed in range(30):
-        disk = MemoryDisk()
+        disk = SimDisk()
         snapshot.save(disk, LAYOUT, history.tree, {})
         after = disk.crash(random.Random(seed))
         assert after.names(LAYOUT.snapshot_folder) == ["snapshot.78"]
@@ -224,7 +224,7 @@ def test_a_snapshot_is_durable_under_its_name_or_not_there() -> None:
 
 
 def test_a_full_disk_leaves_the_older_snapshot_and_its_space() -> None:
-    history, disk = sample(), MemoryDisk()
+    history, disk = sample(), SimDisk()
     old = snapshot.save(disk, LAYOUT, history.tree, {}).path
     kept = disk.get(old)
     disk.free_bytes = 3000
@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_the_older_snapshot_and_its_space() -> None:
 def test_the_child_of_a_killed_server_does_not_get_in_the_way() -> None:
     history = sample()
 
-    class Interrupted(MemoryDisk):
+    class Interrupted(SimDisk):
         """The new server starts, and saves the same snapshot, in the middle of the old save."""
 
         def rename(self, path: str, new_path: str) -> None:
@@ -254,7 +254,7 @@ def test_the_child_of_a_killed_server_does_not_get_in_the_way() -> None:
 
 
 def test_unfinished_snapshots_are_removed_and_nothing_else() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     for name in ("snapshot.1", ".snapshot.2.tmp", ".snapshot.3.gz.tmp", "log.1", "snapshot.x.tmp"):
         disk.put(f"/data/version-2/{name}", b"")
     removed = snapshot.remove_unfinished(disk, LAYOUT)
@@ -263,7 +263,7 @@ def test_unfinished_snapshots_are_removed_and_nothing_else() -> None:
 
 
 def test_the_quick_test_of_files() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     whole = to_bytes(DataTree())
     cases = {
         "/snapshot.1": (whole, True),

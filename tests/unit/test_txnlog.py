@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.histories import Entries, entries, set_data_entry
-from tests.support.memory_disk import MemoryDisk
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.jute.txns import peek_zxid
+from zkserver.sim.disk import SimDisk
 from zkserver.storage.layout import StorageError, sorted_logs
 from zkserver.storage.logreader import LogReader
 from zkserver.storage.txnlog import (
@@ -28,7 +28,7 @@ FOLDER = "/log/version-2"
 
 
 def make_writer(
-    disk: MemoryDisk,
+    disk: SimDisk,
     preallocate_bytes: int = 65536,
     size_limit_bytes: int | None = None,
     sync: bool = True,
@@ -44,23 +44,23 @@ def make_writer(
     )
 
 
-def make_reader(disk: MemoryDisk, after_zxid: int = 0) -> LogReader:
+def make_reader(disk: SimDisk, after_zxid: int = 0) -> LogReader:
     return LogReader(disk, FOLDER, sorted_logs(disk.names(FOLDER)), after_zxid)
 
 
-def zxids(disk: MemoryDisk, after_zxid: int = 0) -> list[int]:
+def zxids(disk: SimDisk, after_zxid: int = 0) -> list[int]:
     return [zxid for zxid, _, _, _ in make_reader(disk, after_zxid)]
 
 
 def log_bytes(batch: Entries) -> bytes:
     """A log file with these entries, without padding."""
-    disk = MemoryDisk()
+    disk = SimDisk()
     make_writer(disk, preallocate_bytes=0).write(batch)
     return disk.get(disk.paths()[0])
 
 
-def one_log(data: bytes, name: str = "log.1") -> MemoryDisk:
-    disk = MemoryDisk()
+def one_log(data: bytes, name: str = "log.1") -> SimDisk:
+    disk = SimDisk()
     disk.put(f"{FOLDER}/{name}", data)
     return disk
 
@@ -71,7 +71,7 @@ def one_log(data: bytes, name: str = "log.1") -> MemoryDisk:
 def test_the_bytes_are_those_of_apache_zookeeper() -> None:
     golden = (GOLDEN / "log.1").read_bytes()
     source = one_log(golden)
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk, preallocate_bytes=1024)
     for _, entry, _, _ in make_reader(source):
         writer.write([entry])
@@ -79,7 +79,7 @@ def test_the_bytes_are_those_of_apache_zookeeper() -> None:
 
 
 def test_a_new_file_is_named_by_its_first_zxid_and_preallocated() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     make_writer(disk).write(entries(0x1F, 2))
     assert disk.paths() == [f"{FOLDER}/log.1f"]
     assert disk.size(f"{FOLDER}/log.1f") == 65552
@@ -102,14 +102,14 @@ def test_padding_grows_as_in_java(position: int, size_bytes: int, expected: int)
 
 
 def test_without_preallocation_a_file_ends_with_its_last_record() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     make_writer(disk, preallocate_bytes=0).write([set_data_entry(1)])
     assert disk.size(f"{FOLDER}/log.1") == HEADER_BYTES + FRAME_BYTES + len(set_data_entry(1))
     assert zxids(disk) == [1]
 
 
 def test_a_batch_is_one_write_and_one_sync() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk)
     writer.write(entries(1, 3))
     disk.operations.clear()
@@ -120,14 +120,14 @@ def test_a_batch_is_one_write_and_one_sync() -> None:
 
 
 def test_the_name_of_a_new_file_is_durable_before_the_first_write_returns() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     make_writer(disk).write(entries(1, 1))
     for seed in range(20):
         assert zxids(disk.crash(random.Random(seed))) == [1]
 
 
 def test_force_sync_no_never_syncs() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk, sync=False)
     writer.write(entries(1, 3))
     assert {operation for operation, _ in disk.operations} == {"create", "write"}
@@ -135,7 +135,7 @@ def test_force_sync_no_never_syncs() -> None:
 
 
 def test_roll_begins_a_new_file_and_the_byte_count() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk)
     writer.write(entries(1, 3))
     assert writer.bytes_since_snapshot == 3 * (FRAME_BYTES + len(set_data_entry(1)))
@@ -148,7 +148,7 @@ def test_roll_begins_a_new_file_and_the_byte_count() -> None:
 
 
 def test_roll_before_any_write_makes_no_file() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk)
     writer.roll()
     writer.close()
@@ -156,7 +156,7 @@ def test_roll_before_any_write_makes_no_file() -> None:
 
 
 def test_the_size_limit_rolls_after_the_batch_that_passed_it() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     size_bytes = FRAME_BYTES + len(set_data_entry(1))
     writer = make_writer(disk, size_limit_bytes=HEADER_BYTES + 4 * size_bytes - 1)
     for zxid in range(1, 10):
@@ -173,7 +173,7 @@ def test_an_old_file_of_the_same_name_is_replaced() -> None:
 
 
 def test_a_huge_batch_is_synced_in_parts() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     make_writer(disk).write(entries(1, 30, bytes(100_000)))
     path = f"{FOLDER}/log.1"
     total_bytes = 30 * (FRAME_BYTES + len(set_data_entry(1, bytes(100_000))))
@@ -184,13 +184,13 @@ def test_a_huge_batch_is_synced_in_parts() -> None:
 
 def test_the_time_of_a_sync_is_reported() -> None:
     times = iter([1000.0, 1250.0])
-    writer = make_writer(MemoryDisk(), clock_ms=lambda: next(times))
+    writer = make_writer(SimDisk(), clock_ms=lambda: next(times))
     writer.write(entries(1, 1))
     assert writer.last_sync_ms == 250.0
 
 
 def test_a_full_disk_ends_the_server_and_loses_nothing_acknowledged() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk, preallocate_bytes=0)
     writer.write(entries(1, 5))
     disk.free_bytes = 100
@@ -206,7 +206,7 @@ def test_a_full_disk_ends_the_server_and_loses_nothing_acknowledged() -> None:
 
 
 def test_a_failed_sync_is_never_tried_again() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     writer = make_writer(disk)
     disk.failing_sync = True
     with pytest.raises(FatalError):
@@ -310,8 +310,8 @@ def test_a_file_that_is_no_log_is_refused() -> None:
             zxids(one_log(data))
 
 
-def files(*batches: Entries) -> MemoryDisk:
-    disk = MemoryDisk()
+def files(*batches: Entries) -> SimDisk:
+    disk = SimDisk()
     for batch in batches:
         disk.put(f"{FOLDER}/log.{peek_zxid(batch[0]):x}", log_bytes(batch))
     return disk
@@ -346,7 +346,7 @@ def test_a_zxid_below_the_one_before_is_counted() -> None:
 
 
 def test_a_torn_tail_of_an_older_file_is_fine_if_the_next_file_goes_on() -> None:
-    disk = MemoryDisk()
+    disk = SimDisk()
     disk.put(f"{FOLDER}/log.1", log_bytes(entries(1, 5))[:-20] + bytes(300))
     disk.put(f"{FOLDER}/log.5", log_bytes(entries(5, 2)))
     reader = make_reader(disk)
@@ -359,7 +359,7 @@ def test_damage_in_an_older_file_is_refused_by_its_name_and_offset() -> None:
     offset = HEADER_BYTES + 2 * (FRAME_BYTES + len(set_data_entry(1)))
     whole[offset + 20] ^= 1
     for next_zxid in (6, 2 << 32 | 1):
-        disk = MemoryDisk()
+        disk = SimDisk()
         disk.put(f"{FOLDER}/log.1", bytes(whole))
         disk.put(f"{FOLDER}/log.{next_zxid:x}", log_bytes(entries(next_zxid, 2)))
         with pytest.raises(StorageError, match=rf"log\.1: damaged at offset {offset}: .* 0x3 on"):
