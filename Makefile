@@ -14,12 +14,14 @@ PORT := 2181
 DATA_DIR := data
 PYTEST_ARGS ?=
 ZKSERVER_DIFFERENTIAL_SEEDS ?= 200
+SEEDS ?= 100
+FIRST ?= 0
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 
-.PHONY: help venv serve test lint types house check bench peers differential docs clean
+.PHONY: help venv serve test lint types house check bench peers differential simulate docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +32,7 @@ help:
 	@echo "make check         lint, types and the rules of the house"
 	@echo "make peers         install Apache ZooKeeper and its C library from Debian"
 	@echo "make differential  a long comparison with Apache's server, reply by reply"
+	@echo "make simulate      random faulty histories in virtual time: SEEDS=1000 FIRST=0"
 	@echo "make docs          write docs/configuration.md"
 	@echo "make clean         remove $(VENV) and caches; data stay"
 
@@ -95,6 +98,9 @@ peers:
 differential: $(TEST_INSTALLED)
 	ZKSERVER_DIFFERENTIAL_SEEDS=$(ZKSERVER_DIFFERENTIAL_SEEDS) $(BIN)/python -m pytest \
 		-q -rfEs --timeout 0 tests/peers/test_differential.py $(PYTEST_ARGS)
+
+simulate: $(INSTALLED)
+	$(BIN)/python -m zkserver.sim --first $(FIRST) --seeds $(SEEDS)
 
 docs: $(INSTALLED)
 	$(BIN)/python -m zkserver.base.settings > docs/configuration.md.new

@@ -5,18 +5,21 @@ them is the real one. All chance comes from one seed, and nothing else may diffe
 from run to run, so the digest of a run's events is the same for the same seed.
 
 * `loop`: an asyncio event loop on a virtual clock, and the lives that hosts have on it
-* `network`: links with TCP's promises, and faults of them; `grudges`: who cannot hear whom
-* `disk`: a disk that forgets what was not synced
+* `network`, `transport`: links with TCP's promises, and faults of them
+* `grudges`: partitions as data
+* `disk`, `recorded`: a disk that forgets what was not synced; one that acts later
 * `events`: what happened, and its digest
-* `standalone`: the real standalone server, fitted with all of these
+* `world`: a loop, a network, an event log and a seed
+* `standalone`: the real standalone server in a world
 * `client`, `history`: clients that write down what they asked and what they were told
-* `checkers`: what must hold of a history, each by its name
+* `model`, `checkers`: what must hold of a history, each property by its name
 * `bugs`: planted ones; a simulator that finds nothing proves nothing
-* `run`: a seed's options, faults and verdicts
+* `faults`, `run`: what a seed decides, two acts, and the verdicts
 
 Invariants: no code here reads a clock, opens a file or a socket, starts a thread or
 draws a number that is not of the run's seed; nothing iterates over a set. May import
 every room; no room imports this one.
 
-Left out so far: ensembles; bytes that TCP gives up on after a quarter of an hour.
+Left out so far: ensembles; connections that TCP gives up by itself after a quarter of
+an hour; purges.
 """
