@@ -95,6 +95,8 @@ class SimDisk:
         self._files: dict[str, _Content] = {}
         self._durable_files: dict[str, _Content] = {}
         self._folders: dict[str, None] = {}
+        # Names that have changed since their folder was synced.
+        self._new_names: dict[str, None] = {}
         self._held_syncs: list[Callable[[], None]] | None = None
         self.read_only: list[str] = []
         self.operations: list[tuple[str, str]] = []
@@ -195,6 +197,7 @@ class SimDisk:
         content = self._files.get(path)
         if content is None:
             content = self._files[path] = _Content()
+            self._new_names[path] = None
         elif content.written:
             content.written = bytearray()
             content.dirty = None
@@ -204,12 +207,14 @@ class SimDisk:
         """Delete a file."""
         self._find(path)
         del self._files[path]
+        self._new_names[path] = None
 
     def rename(self, path: str, new_path: str) -> None:
         """Rename over whatever had the name."""
         self.operations.append(("rename", new_path))
         self._files[new_path] = self._find(path)
         del self._files[path]
+        self._new_names[path] = self._new_names[new_path] = None
 
     def truncate(self, path: str, size_bytes: int) -> None:
         """Cut a file and sync it."""
@@ -226,12 +231,18 @@ class SimDisk:
         """Make the names in a folder durable."""
         self.operations.append(("sync_folder", path))
         prefix = path + "/"
-        here = {k: v for k, v in self._files.items() if k.startswith(prefix)}
-        self.do_sync(lambda: self._keep_names(prefix, here))
+        names = [name for name in self._new_names if name.startswith(prefix)]
+        changed = {name: self._files.get(name) for name in names}
+        for name in names:
+            del self._new_names[name]
+        self.do_sync(lambda: self._keep_names(changed))
 
-    def _keep_names(self, prefix: str, here: dict[str, _Content]) -> None:
-        others = {k: v for k, v in self._durable_files.items() if not k.startswith(prefix)}
-        self._durable_files = {**others, **here}
+    def _keep_names(self, changed: dict[str, _Content | None]) -> None:
+        for name, content in changed.items():
+            if content is None:
+                self._durable_files.pop(name, None)
+            else:
+                self._durable_files[name] = content
 
     def _find(self, path: str) -> _Content:
         try:

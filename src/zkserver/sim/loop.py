@@ -123,7 +123,7 @@ class _Handle(asyncio.Handle):
 
 
 class _Timer(asyncio.TimerHandle):
-    __slots__ = ("_life", "_number")
+    __slots__ = ("_life", "_place")
 
     def __init__(
         self,
@@ -135,12 +135,10 @@ class _Timer(asyncio.TimerHandle):
     ) -> None:
         super().__init__(when_s, callback, args, loop, context)
         self._life = _life.get() if context is None else context.get(_life)
-        self._number = loop.next_number()
+        self._place = (when_s, loop.next_number())
 
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, _Timer):
-            return NotImplemented
-        return (self.when(), self._number) < (other.when(), other._number)
+        return self._place < other._place  # type: ignore[attr-defined,no-any-return]
 
     def _run(self) -> None:
         life = self._life

@@ -27,8 +27,8 @@ MIN_DELAY_S = 0.000_1
 TYPICAL_DELAY_S = 0.001
 LONG_DELAY_S = 0.05
 LONG_DELAY_CHANCE = 0.02
-# When a host asks again for a connection that nobody answers.
-CONNECT_ATTEMPTS_S = (0.0, 1.0, 3.0, 7.0, 15.0, 31.0)
+# After how long a host asks again, and again, for a connection that nobody answers.
+CONNECT_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 class Listener:
@@ -170,9 +170,11 @@ class Network:
             delay_s += chance.random() * LONG_DELAY_S
         return delay_s * self._slowness.get((sender, receiver), 1.0)
 
-    def at(self, when_s: float, callback: Callable[..., object], *args: Any) -> None:
+    def at(
+        self, when_s: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
         """Do something of the network's own at a virtual time."""
-        self.loop.call_at(when_s, callback, *args, context=NOBODY)
+        return self.loop.call_at(when_s, callback, *args, context=NOBODY)
 
     def listen(self, life: Life, port: int) -> Listener:
         """Bind a port of a host. Raises OSError if it is taken."""
@@ -192,14 +194,22 @@ class Network:
     async def connect(self, life: Life, host: str, port: int, give_up_s: float) -> End:
         """The client's end of a new connection, still to be opened. Raises OSError."""
         answer: asyncio.Future[End] = self.loop.create_future()
-        start_s = self.loop.time()
-        for wait_s in CONNECT_ATTEMPTS_S:
-            self.at(start_s + wait_s, self._attempt, life, host, port, answer)
-        self.at(start_s + give_up_s, _give_up, answer, host, port)
-        return await answer
+        timer = self.at(self.loop.time() + give_up_s, _give_up, answer, host, port)
+        self._attempt(life, host, port, answer, 0)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
 
-    def _attempt(self, life: Life, host: str, port: int, answer: asyncio.Future[End]) -> None:
-        if answer.done() or self.is_cut(life.host, host) or self.is_cut(host, life.host):
+    def _attempt(
+        self, life: Life, host: str, port: int, answer: asyncio.Future[End], number: int
+    ) -> None:
+        if answer.done():
+            return
+        if number < len(CONNECT_WAITS_S):
+            again_s = self.loop.time() + CONNECT_WAITS_S[number]
+            self.at(again_s, self._attempt, life, host, port, answer, number + 1)
+        if self.is_cut(life.host, host) or self.is_cut(host, life.host):
             return
         there_s = self.loop.time() + self.delay_s(life.host, host)
         self.at(there_s, self._asked, life, host, port, answer)

@@ -33,6 +33,7 @@ CLIENT_PORT = 2181
 # The calendar when the world begins, in ms since 1970.
 EPOCH_MS = 1_700_000_000_000
 QUICK_DISK_MS = 2.0
+FIRST_UPTIME_MS = 1_000_000
 
 
 @dataclass
@@ -143,7 +144,7 @@ class SimSnapshots(Snapshots):
 
 
 class SimMachine(Machine):
-    """One life's view of the world; `offset_ms` is how far its calendar is ahead."""
+    """One life's view of the world."""
 
     def __init__(self, world: World, host: str, disk: SimDisk, faults: DiskFaults) -> None:
         super().__init__()
@@ -151,12 +152,12 @@ class SimMachine(Machine):
         self.host = host
         self.disk = self.sim_disk = disk
         self.faults = faults
-        self.offset_ms = world.clock_offsets_ms.get(host, 0)
         self.chance = world.chance(f"{host} machine {len(world.events.lines)}")
         self.random = self.chance.random
         loop = world.loop
-        self.now_ms = lambda: int(loop.time() * 1000) + 1_000_000
-        self.precise_ms = lambda: loop.time() * 1000 + 1_000_000
+        uptime_ms = world.uptimes_ms.get(host, FIRST_UPTIME_MS)
+        self.now_ms = lambda: int(loop.time() * 1000) + uptime_ms
+        self.precise_ms = lambda: loop.time() * 1000 + uptime_ms
         self.wall_ms = lambda: (
             EPOCH_MS + int(loop.time() * 1000) + world.clock_offsets_ms.get(host, 0)
         )
@@ -316,6 +317,9 @@ class Standalone:
         self.world.events.note(self.host, "loses power")
         self.world.network.power_off(self.host)
         self.disk = self.disk.crash(self.chance)
+        # The clock that only goes forward begins anew with the machine.
+        uptime_ms = self.chance.randint(10_000, 90_000) - int(self.world.loop.time() * 1000)
+        self.world.uptimes_ms[self.host] = uptime_ms
 
     def ask_to_stop(self) -> None:
         """SIGTERM."""

@@ -29,7 +29,8 @@ class _LogHandler(logging.Handler):
 
 
 class World:
-    """`clock_offsets_ms` is how far each host's calendar is ahead of the world's.
+    """`clock_offsets_ms` is how far each host's calendar is ahead of the world's, and
+    `uptimes_ms` its monotonic clock.
 
     `ended` is told of every process that ended by itself: host and exit code. Use it
     as a context manager: outside, the server's log lines go where they went before.
@@ -41,6 +42,7 @@ class World:
         self.events = EventLog(self.loop.time)
         self.network = Network(self.loop, self.chance("network"), self.events)
         self.clock_offsets_ms: dict[str, int] = {}
+        self.uptimes_ms: dict[str, int] = {}
         self.ended: Callable[[str, int], object] | None = None
         self._log_before: tuple[list[logging.Handler], int] | None = None
 
