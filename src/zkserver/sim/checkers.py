@@ -11,6 +11,7 @@ requests whose reply was lost, the transactions on the disk after the run.
   session, and every read shows the znode as of the zxid in its reply.
 * WatchBeforeRead: an event comes before any reply of its zxid or a later one, and a
   read never shows a change that its session watches for and has no event of.
+* SessionIds: no session id is given out twice.
 * Ephemerals: gone with their session, and not before.
 * RestoreEqualsLive: what recovery makes of the disk is what the server has in memory.
 * Liveness: once the faults are over, everybody is served and the server stays up.
@@ -166,6 +167,11 @@ def _mzxid(request: Request) -> int | None:
     return None
 
 
+def session_ids(evidence: Evidence) -> Iterator[str]:
+    """Clients complain of an id that somebody had before; nothing else to look at."""
+    yield from (what for name, what in evidence.history.complaints if name == "SessionIds")
+
+
 def ephemerals(evidence: Evidence) -> Iterator[str]:
     """Reads show an ephemeral while its session lives, and not when that has ended."""
     history = evidence.history
@@ -231,12 +237,13 @@ CHECKERS: dict[str, Checker] = {
     "WritesLinearizable": writes_linearizable,
     "SessionOrder": session_order,
     "WatchBeforeRead": watch_before_read,
+    "SessionIds": session_ids,
     "Ephemerals": ephemerals,
     "RestoreEqualsLive": restore_equals_live,
     "Liveness": liveness,
 }
 
-NEED_NO_LOG = ("WatchBeforeRead", "RestoreEqualsLive", "Liveness")
+NEED_NO_LOG = ("WatchBeforeRead", "SessionIds", "RestoreEqualsLive", "Liveness")
 
 # What a checker may stumble over in evidence that it was not made for.
 FAILURES = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)

@@ -34,6 +34,7 @@ OPCODES = {
     words.CLOSE: op.CLOSE_SESSION,
 }
 EPHEMERAL = 1
+LARGE_CHANCE = 0.02
 
 
 def record_of(request: Request) -> bytes:
@@ -266,7 +267,7 @@ class SimClient:
         for request in requests:
             self.history.requests.append(request)
             request.invoked = self.note(
-                f"asks {request.kind} {request.path.decode()} {request.data.decode()} "
+                f"asks {request.kind} {request.path.decode()} {request.short_data} "
                 f"v{request.version} w{int(request.watch)} xid {request.xid}"
             )
             link.pending.append(request)
@@ -292,6 +293,9 @@ class SimClient:
         chance = self.chance
         self._writes += 1
         data = f"{self.name}-{self._writes}".encode()
+        if chance.random() < LARGE_CHANCE:
+            # Over many sectors and segments, and more than a window.
+            data += b"." * chance.choice((700, 6000, 200_000))
         shared = b"/r%d" % chance.randrange(4)
         place = b"/e%d" % chance.randrange(4)
         draw = chance.random()

@@ -61,8 +61,13 @@ class Request:
     stat: Stat | None = None
     result: bytes = b""
 
+    @property
+    def short_data(self) -> str:
+        """The data without the filling of large ones."""
+        return self.data.decode().rstrip(".")
+
     def __str__(self) -> str:
-        what = f"{self.client} {self.kind} {self.path.decode()} {self.data.decode()}".rstrip()
+        what = f"{self.client} {self.kind} {self.path.decode()} {self.short_data}".rstrip()
         return f"{what} (session 0x{self.session_id:x}, xid {self.xid})"
 
 

@@ -33,6 +33,10 @@ class Version(NamedTuple):
     czxid: int
     mzxid: int
 
+    def __str__(self) -> str:
+        data = self.data.decode().rstrip(".")
+        return f"{data}, version {self.version} of 0x{self.mzxid:x}, created by 0x{self.czxid:x}"
+
 
 @dataclass
 class Model:
