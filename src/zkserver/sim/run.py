@@ -143,6 +143,8 @@ class Run:
                 lambda client=client: client.rounds > before[client.name],
                 f"{client.name} is not served",
             )
+        # By now a disk that failed before act two has been noticed.
+        self._faulty_disk = False
         await asyncio.sleep(EXPIRY_S)
         for client in working:
             client.stop()
