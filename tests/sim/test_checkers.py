@@ -173,6 +173,15 @@ def test_an_ephemeral_does_not_go_before_its_session(story: Story) -> None:
     assert story.broken() == ["Ephemerals"]
 
 
+def test_a_session_lives_for_its_timeout_after_the_last_answered_request(story: Story) -> None:
+    story.history.sessions[ANN].timeout_ms = 6000
+    story.history.requests[0].invoked_s = 10.0
+    story.history.expiries.append((ANN, 16.0))
+    assert story.broken() == []
+    story.history.expiries.append((ANN, 15.9))
+    assert story.broken() == ["Ephemerals"]
+
+
 def test_what_clients_and_audits_saw_counts() -> None:
     story = Story()
     story.history.complain("SessionOrder", "xid 2 before 1")

@@ -27,6 +27,7 @@ PROPERTY_OF = {
     bugs.TORN_TAIL_KEPT: "RestoreEqualsLive",
     bugs.READ_OVERTAKES_WRITE: "SessionOrder",
     bugs.EPHEMERAL_KEPT_AT_EXPIRY: "Ephemerals",
+    bugs.EXPIRED_EARLY: "Ephemerals",
     bugs.EVENT_AFTER_REPLY: "WatchBeforeRead",
 }
 

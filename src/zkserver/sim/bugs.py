@@ -18,6 +18,7 @@ from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.storage_thread import StorageThread
 from zkserver.server.connection import Connection
 from zkserver.server.pipeline import Batch
+from zkserver.session.tracker import SessionTracker
 from zkserver.sim.disk import SimDisk, SimFile
 from zkserver.sim.standalone import SimMachine, SimProcess, SimStorage, Standalone
 from zkserver.storage.txnlog import HEADER_BYTES, TxnLogWriter
@@ -27,13 +28,17 @@ ACK_BEFORE_FSYNC = "ack-before-fsync"
 TORN_TAIL_KEPT = "torn-tail-kept"
 READ_OVERTAKES_WRITE = "read-overtakes-write"
 EPHEMERAL_KEPT_AT_EXPIRY = "ephemeral-kept-at-expiry"
+EXPIRED_EARLY = "expired-early"
 EVENT_AFTER_REPLY = "event-after-reply"
+
+TICK_MS = 2000
 
 SEEDS_TO_FIND = {
     ACK_BEFORE_FSYNC: 6,
     TORN_TAIL_KEPT: 6,
     READ_OVERTAKES_WRITE: 2,
     EPHEMERAL_KEPT_AT_EXPIRY: 5,
+    EXPIRED_EARLY: 2,
     EVENT_AFTER_REPLY: 2,
 }
 
@@ -165,6 +170,20 @@ class _KeepingProcess(SimProcess):
         return restored, tree, providers
 
 
+# Sessions expire two ticks too early, but for the rounding up to one.
+
+
+class _HastyTracker(SessionTracker):
+    def expired(self, now_ms: int) -> list[int]:
+        return super().expired(now_ms + 2 * TICK_MS)
+
+
+class _HastyExpiry(SimProcess):
+    def _start_storage(self, restored: Any) -> None:
+        super()._start_storage(restored)
+        self.server.sessions.__class__ = _HastyTracker
+
+
 # Watch events leave behind the replies that they should come before.
 
 
@@ -211,6 +230,7 @@ def plant(bug: str, server: Standalone) -> None:
     processes: dict[str, type[SimProcess]] = {
         READ_OVERTAKES_WRITE: _HastyReads,
         EPHEMERAL_KEPT_AT_EXPIRY: _KeepingProcess,
+        EXPIRED_EARLY: _HastyExpiry,
         EVENT_AFTER_REPLY: _LateProcess,
     }
     if bug in machines:

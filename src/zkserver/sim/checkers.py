@@ -197,6 +197,26 @@ def ephemerals(evidence: Evidence) -> Iterator[str]:
         gone = [change for at, change in changes if at > zxid]
         if gone and gone[0] is None:
             yield from _gone_too_early(evidence, request, zxid, alive)
+    yield from _expired_too_early(history)
+
+
+def _expired_too_early(history: History) -> Iterator[str]:
+    """A session lives for its timeout after the last request that it was answered."""
+    asked_s: dict[int, float] = {}
+    for request in history.requests:
+        if request.outcome == words.DONE:
+            asked_s[request.session_id] = request.invoked_s
+    for session_id, at_s in history.expiries:
+        session = history.sessions.get(session_id)
+        if session is None or session_id not in asked_s:
+            continue
+        idle_s = at_s - asked_s[session_id]
+        # The server counts whole milliseconds.
+        if idle_s * 1000 < session.timeout_ms - 1:
+            yield (
+                f"session 0x{session_id:x} of {session.client}: expired {idle_s:.3f} s after a "
+                f"request that was answered, its timeout is {session.timeout_ms} ms"
+            )
 
 
 def _last_alive(session: Session) -> int:

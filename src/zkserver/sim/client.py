@@ -91,7 +91,8 @@ class Link(asyncio.Protocol):
     def _settle(self, payload: bytes) -> None:
         _, timeout_ms, session_id = _CONNECT_REPLY.unpack_from(payload)
         self.settled = True
-        self.client.settled(session_id if timeout_ms else 0, payload[20 : 20 + PASSWORD_BYTES])
+        password = payload[20 : 20 + PASSWORD_BYTES]
+        self.client.settled(session_id if timeout_ms else 0, password, timeout_ms)
         self.wake()
 
     def _frame(self, payload: bytes) -> None:
@@ -181,7 +182,7 @@ class SimClient:
         """An event of this client."""
         return self.world.events.note(self.name, what)
 
-    def settled(self, session_id: int, password: bytes) -> None:
+    def settled(self, session_id: int, password: bytes, timeout_ms: int) -> None:
         """The server has answered the handshake; 0: the session is gone."""
         number = self.note(f"has session 0x{session_id:x}")
         if session_id and session_id == self.session_id:
@@ -193,7 +194,7 @@ class SimClient:
         if session_id:
             if session_id in self.history.sessions:
                 self.history.complain("SessionIds", f"0x{session_id:x} was given out twice")
-            self.session = Session(session_id, self.name, opened=number)
+            self.session = Session(session_id, self.name, opened=number, timeout_ms=timeout_ms)
             self.history.sessions[session_id] = self.session
 
     async def run(self) -> None:
@@ -266,6 +267,7 @@ class SimClient:
         frames = []
         for request in requests:
             self.history.requests.append(request)
+            request.invoked_s = self.loop.time()
             request.invoked = self.note(
                 f"asks {request.kind} {request.path.decode()} {request.short_data} "
                 f"v{request.version} w{int(request.watch)} xid {request.xid}"

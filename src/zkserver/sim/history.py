@@ -54,6 +54,7 @@ class Request:
     version: int = -1
     watch: bool = False
     invoked: int = 0
+    invoked_s: float = 0.0
     completed: int | None = None
     outcome: str = UNKNOWN
     error: int = 0
@@ -88,12 +89,16 @@ class Frame:
 
 @dataclass
 class Session:
-    """`ended` is the event by which its client knew that it is over: closed or expired."""
+    """`ended` is the event by which its client knew that it is over: closed or expired.
+
+    `timeout_ms` is what the server granted.
+    """
 
     session_id: int
     client: str
     frames: list[Frame] = field(default_factory=list)
     opened: int = 0
+    timeout_ms: int = 0
     ended: int | None = None
     end_zxid: int = 0
     expired: bool = False
@@ -101,11 +106,15 @@ class Session:
 
 @dataclass
 class History:
-    """Everything of a run. `complaints` are breaches that clients saw at once, by property."""
+    """Everything of a run. `complaints` are breaches that clients saw at once, by property.
+
+    `expiries` are the sessions that the server let expire, with the virtual time (s).
+    """
 
     requests: list[Request] = field(default_factory=list)
     sessions: dict[int, Session] = field(default_factory=dict)
     complaints: list[tuple[str, str]] = field(default_factory=list)
+    expiries: list[tuple[int, float]] = field(default_factory=list)
     connections: int = 0
 
     def complain(self, prop: str, what: str) -> None:

@@ -112,6 +112,7 @@ class Run:
         self.clients = [self._client(f"c{number}") for number in range(options.clients)]
         self._faulty_disk = False
         world.ended = self._server_ended
+        world.expired = lambda session_id, at_s: self.history.expiries.append((session_id, at_s))
 
     def _client(self, name: str) -> SimClient:
         options = self.options

@@ -21,6 +21,7 @@ from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import StorageThread
 from zkserver.server.pipeline import Batch
 from zkserver.server.server import Server
+from zkserver.session.ids import signed
 from zkserver.sim.disk import SimDisk
 from zkserver.sim.loop import LifeEnded, current_life
 from zkserver.sim.recorded import RecordingDisk
@@ -240,7 +241,10 @@ class SimProcess(Process):
         return 0, 0
 
     def report(self, event: str, **facts: object) -> None:
-        """A line of the server's log is an event of the run."""
+        """A line of the server's log is an event of the run; expiries are told to the world."""
+        world = self.machine.world
+        if event == "session expired" and world.expired is not None:
+            world.expired(signed(int(str(facts["session"]), 16)), world.loop.time())
         self.machine.note(event + "".join(f" {name}={fact}" for name, fact in facts.items()))
 
     def _exit_now(self, exit_code: int) -> None:

@@ -32,7 +32,8 @@ class World:
     """`clock_offsets_ms` is how far each host's calendar is ahead of the world's, and
     `uptimes_ms` its monotonic clock.
 
-    `ended` is told of every process that ended by itself: host and exit code. Use it
+    `ended` is told of every process that ended by itself: host and exit code; `expired`
+    of every session that a server let expire: its id and the virtual time (s). Use it
     as a context manager: outside, the server's log lines go where they went before.
     """
 
@@ -44,6 +45,7 @@ class World:
         self.clock_offsets_ms: dict[str, int] = {}
         self.uptimes_ms: dict[str, int] = {}
         self.ended: Callable[[str, int], object] | None = None
+        self.expired: Callable[[int, float], object] | None = None
         self._log_before: tuple[list[logging.Handler], int] | None = None
 
     def chance(self, purpose: str) -> random.Random:
