@@ -182,6 +182,14 @@ def test_a_session_lives_for_its_timeout_after_the_last_answered_request(story: 
     assert story.broken() == ["Ephemerals"]
 
 
+def test_a_session_whose_expiry_a_power_cut_undid_may_go_on(story: Story) -> None:
+    story.history.sessions[ANN].timeout_ms = 6000
+    story.history.expiries.append((ANN, 16.0))
+    story.write(ANN, words.SET, 2, seen=stat(1, 2, 1))
+    story.history.requests[-1].invoked_s = story.history.requests[-1].completed_s = 30.0
+    assert story.broken() == []
+
+
 def test_what_clients_and_audits_saw_counts() -> None:
     story = Story()
     story.history.complain("SessionOrder", "xid 2 before 1")

@@ -201,16 +201,22 @@ def ephemerals(evidence: Evidence) -> Iterator[str]:
 
 
 def _expired_too_early(history: History) -> Iterator[str]:
-    """A session lives for its timeout after the last request that it was answered."""
-    asked_s: dict[int, float] = {}
-    for request in history.requests:
-        if request.outcome == words.DONE:
-            asked_s[request.session_id] = request.invoked_s
+    """A session lives for its timeout after the last request that it was answered.
+
+    It may go on after its expiry if the server lost power before that was on disk.
+    """
     for session_id, at_s in history.expiries:
         session = history.sessions.get(session_id)
-        if session is None or session_id not in asked_s:
+        asked_s = [
+            request.invoked_s
+            for request in history.requests
+            if request.session_id == session_id
+            and request.outcome == words.DONE
+            and request.completed_s <= at_s
+        ]
+        if session is None or not asked_s:
             continue
-        idle_s = at_s - asked_s[session_id]
+        idle_s = at_s - max(asked_s)
         # The server counts whole milliseconds.
         if idle_s * 1000 < session.timeout_ms - 1:
             yield (

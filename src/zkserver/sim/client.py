@@ -129,6 +129,7 @@ class Link(asyncio.Protocol):
             request.stat = Stat(*STAT.unpack(record[-STAT.size :]))
             if request.kind == words.GET:
                 request.result = record[4 : -STAT.size]
+        request.completed_s = client.loop.time()
         request.completed = client.note(f"xid {request.xid} is answered: {error}, zxid {zxid}")
         client.session.frames.append(Frame(self.number, zxid, request.completed, request))
         if request.watch and (not error or request.kind == words.EXISTS):

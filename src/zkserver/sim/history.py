@@ -55,6 +55,7 @@ class Request:
     watch: bool = False
     invoked: int = 0
     invoked_s: float = 0.0
+    completed_s: float = 0.0
     completed: int | None = None
     outcome: str = UNKNOWN
     error: int = 0
