@@ -6,7 +6,7 @@ from tests.support import wire
 from zkserver.base.auth import Providers
 from zkserver.base.config import defaults
 from zkserver.server.connection import Connection
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.tree.tree import DataTree
 

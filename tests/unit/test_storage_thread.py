@@ -8,7 +8,7 @@ from typing import cast
 
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.storage.txnlog import TxnLogWriter
 
 

@@ -28,7 +28,7 @@ from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout
