@@ -12,6 +12,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int connected, events;
+static char heard[8][256];              /* what came on the library's own thread, in order */
 
 static void note(int *counter) {
     pthread_mutex_lock(&lock);
@@ -28,6 +29,7 @@ static void await(int *counter, int wanted) {
     while (*counter < wanted)
         if (pthread_cond_timedwait(&changed, &lock, &until)) { printf("timed out\n"); exit(1); }
     pthread_mutex_unlock(&lock);
+    if (counter == &events) printf("%s\n", heard[wanted - 1]);
 }
 
 static void on_session(zhandle_t *handle, int type, int state, const char *path, void *context) {
@@ -38,12 +40,14 @@ static void on_session(zhandle_t *handle, int type, int state, const char *path,
 static void on_event(zhandle_t *handle, int type, int state, const char *path, void *context) {
     (void)handle;
     if (type == ZOO_SESSION_EVENT) return;
-    printf("event %d state %d path %s of %s\n", type, state, path, (char *)context);
+    snprintf(heard[events], sizeof heard[0], "event %d state %d path %s of %s", type, state, path,
+             (char *)context);
     note(&events);
 }
 
 static void on_completion(int code, const struct String_vector *names, const void *data) {
-    printf("async %s: %d, %d children\n", (const char *)data, code, names ? names->count : -1);
+    snprintf(heard[events], sizeof heard[0], "async %s: %d, %d children", (const char *)data, code,
+             names ? names->count : -1);
     note(&events);
 }
 

@@ -238,7 +238,7 @@ def _read_nodes(
             add_node(tree, path, data, acl, head + pzxid)
             siblings_path = None
             continue
-        parent_path, _, name = path.rpartition(b"/")
+        parent_path = path.rpartition(b"/")[0]
         if parent_path != siblings_path:
             parent = nodes.get(parent_path)
             if parent is None:
@@ -247,7 +247,7 @@ def _read_nodes(
                 parent.children = {}
             siblings = parent.children
             siblings_path = parent_path
-        siblings[name] = None
+        siblings[path] = None
         nodes[path] = node = new(Znode)
         node.data = data
         node.stat = head + size + pzxid

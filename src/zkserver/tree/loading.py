@@ -29,13 +29,13 @@ def add_node(tree: DataTree, path: bytes, data: bytes | None, acl: int, persiste
     shown_owner = owner if owner_kind == owners.NORMAL else 0
     node = from_persisted(data, acl, persisted, shown_owner)
     if path:
-        parent_path, _, name = path.rpartition(b"/")
+        parent_path = path.rpartition(b"/")[0]
         parent = tree.nodes.get(parent_path)
         if parent is None:
             raise ValueError(f"no parent {parent_path!r} before {path!r}")
         if parent.children is None:
             parent.children = {}
-        parent.children[name] = None
+        parent.children[path] = None
     tree.nodes[path] = node
     if owner_kind:
         tree.own(path, owner, owner_kind)
@@ -72,5 +72,5 @@ def _ensure_config_node(tree: DataTree) -> None:
     tree.nodes[CONFIG] = node = Znode(b"", EMPTY_STAT, acl_index, 0, 0, None)
     node.stat = node.stat[:40] + b"\xff\xff\xff\xff" + node.stat[44:]
     proc.children = proc.children or {}
-    proc.children[b"config"] = None
+    proc.children[CONFIG] = None
     proc.restat(proc.cversion, proc.pzxid())

@@ -88,10 +88,10 @@ class DataTree:
         for path in (b"", PROC, QUOTA, CONFIG):
             self.nodes[path] = Znode(b"", EMPTY_STAT, OPEN_INDEX, 0, 0, None)
         self.root = self.nodes[b""]
-        for parent, name in ((b"", b"zookeeper"), (PROC, b"quota"), (PROC, b"config")):
+        for parent, path in ((b"", PROC), (PROC, QUOTA), (PROC, CONFIG)):
             node = self.nodes[parent]
             node.children = node.children or {}
-            node.children[name] = None
+            node.children[path] = None
         self.nodes[CONFIG].acl = self.acls.use(READ_ACL)
         for path in (b"", PROC):
             self.nodes[path].restat(0, 0)
@@ -313,7 +313,7 @@ class DataTree:
         nodes[path] = Znode(data, stat, acl_index, owner, 0, None)
         if parent.children is None:
             parent.children = {}
-        parent.children[name] = None
+        parent.children[path] = None
         cversion = parent.cversion + 1 if parent_cversion == -1 else parent_cversion
         if cversion > parent.cversion:
             parent.restat(cversion, zxid)
@@ -362,7 +362,7 @@ class DataTree:
         # The parent is told even if the node is gone already, which a replay over
         # a fuzzy snapshot can meet (ZOOKEEPER-3145).
         if parent.children:
-            parent.children.pop(name, None)
+            parent.children.pop(path, None)
         parent.restat(parent.cversion, max(zxid, parent.pzxid()))
         node = nodes.pop(path, None)
         if node is None:
