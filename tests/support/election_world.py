@@ -61,6 +61,7 @@ class World:
         self.timing = timing
         self.old_servers = old_servers
         self.reconfig_enabled = reconfig_enabled
+        self.tells_reach = True
         self.now_ms = 0
         self.lines: list[str] = []
         self.elections: dict[int, Election] = {}
@@ -171,6 +172,8 @@ class World:
             self.lines.insert(at, stamp)
 
     def _tell_reach(self) -> None:
+        if not self.tells_reach:
+            return
         for server in list(self.elections):
             linked = [s for s in sorted(self.elections) if self.is_linked(server, s) or s == server]
             before = self._seen(server)
@@ -182,7 +185,7 @@ class World:
         if link in self.last_sent and not self.ready(*link) and self.is_linked(*link):
             told = shown_notification(decode_notification(self.last_sent[link]))
             self.lines.append(f"n{sender} → n{receiver} {told} (again)")
-            self.queues.setdefault(link, deque()).append(self.last_sent[link])
+            self._enqueue(link, self.last_sent[link])
 
     def _seen(self, server: int) -> tuple[PeerState, int, Vote | None, bool]:
         election = self.elections[server]
@@ -221,4 +224,7 @@ class World:
         payload = encode_notification(told)
         self.last_sent[sender, receiver] = payload
         if self.is_linked(sender, receiver):
-            self.queues.setdefault((sender, receiver), deque()).append(payload)
+            self._enqueue((sender, receiver), payload)
+
+    def _enqueue(self, link: tuple[int, int], payload: bytes) -> None:
+        self.queues.setdefault(link, deque()).append(payload)

@@ -14,6 +14,8 @@ Differences from Apache ZooKeeper 3.9, all of them on the safe side:
 * The finalize wait runs from the quorum on; what is heard meanwhile is counted and not dropped.
 * A peer that says it is LOOKING no longer supports the leader it had before.
 * A server of weight 0 changes to a vote that can win, so it decides with the others.
+* A peer that answered with its leader and looks now is told this peer's vote at once. It did not
+  count it when it came, and would else learn it from the next repetition, 200 ms later or more.
 * An observer sends no vote but the worst, and only when it begins and wakes.
 * A looking peer answers a non-voter with the vote it proposes, not with that of its last leader.
 * A non-voter that is not looking gets no answer: two peers whose configurations exclude each
@@ -157,13 +159,12 @@ class Election:
             return Effects(self.state, answer)
         if is_looking and notification.round < self.round:
             return Effects(LOOKING, self._answer(sender, notification.version))
-        if is_looking:
-            self._standing.pop(sender, None)
+        missed = is_looking and self._standing.pop(sender, None) is not None
         if notification.leader not in self.verifier.voters:
             return Effects(LOOKING)
         ballot = ballot_of(notification)
         if is_looking:
-            return self._hear_looking(sender, ballot, now_ms)
+            return self._hear_looking(sender, ballot, now_ms, missed=missed)
         if notification.state in (PeerState.FOLLOWING, PeerState.LEADING):
             return self._hear_standing(sender, ballot)
         return Effects(LOOKING)
@@ -200,7 +201,7 @@ class Election:
         version = version_of_text(config)
         return version is not None and version > self.verifier.version
 
-    def _hear_looking(self, sender: int, ballot: Ballot, now_ms: int) -> Effects:
+    def _hear_looking(self, sender: int, ballot: Ballot, now_ms: int, *, missed: bool) -> Effects:
         if UNINITIALISED_ZXID in (self._initial.zxid, ballot.vote.zxid):
             return Effects(LOOKING)
         send: tuple[tuple[int, Notification], ...] = ()
@@ -211,6 +212,8 @@ class Election:
             send = self._propose(self._better(ballot.vote, self._initial), now_ms)
         elif self._better(ballot.vote, self._proposed) != self._proposed:
             send = self._propose(ballot.vote, now_ms)
+        if missed and not send:
+            send = self._answer(sender, ballot.version)
         self._heard[sender] = ballot
         return self._count(send, now_ms)
 
