@@ -133,3 +133,20 @@ def test_the_version_in_the_text_of_a_configuration() -> None:
     assert version_of_text(b"server.1=a:1:2") is None
     assert version_of_text(b"version=what") is None
     assert version_of_text(b"version=\xff") is None
+
+
+def test_peers_that_disagree_about_the_voters_do_not_answer_each_other_for_ever() -> None:
+    # 4 has been added, and 1 does not know; 4 is in a later round.
+    peers = {1: Election(1, Majority([1, 2, 3])), 4: Election(4, Majority([1, 2, 3, 4]))}
+    peers[1].begin(1, 0, 0)
+    for _ in range(3):
+        peers[4].begin(1, 0, 0)
+    messages = [(4, 1, looking(4, election_round=3))]
+    count = 0
+    while messages and count < 50:
+        sender, receiver, told = messages.pop(0)
+        count += 1
+        for to, answer in peers[receiver].receive(sender, told, 1).send:
+            if to in peers:
+                messages.append((receiver, to, answer))
+    assert count < 10

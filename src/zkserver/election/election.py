@@ -16,10 +16,12 @@ Differences from Apache ZooKeeper 3.9, all of them on the safe side:
 * A server of weight 0 changes to a vote that can win, so it decides with the others.
 * A peer that answered with its leader and looks now is told this peer's vote at once. It did not
   count it when it came, and would else learn it from the next repetition, 200 ms later or more.
-* An observer sends no vote but the worst, and only when it begins and wakes.
+* Observers, and voters without a database, take part in no round. They join a leader that
+  stands, and after news they ask again within 200 ms, for nobody tells them how it goes on.
+* An older round is answered once, and not at all by those: a peer to whom this one is no voter
+  answers whatever the round, and the two would answer each other for ever.
 * A looking peer answers a non-voter with the vote it proposes, not with that of its last leader.
-* A non-voter that is not looking gets no answer: two peers whose configurations exclude each
-  other would answer each other for ever.
+* A non-voter that is not looking gets no answer; it has a leader.
 """
 
 from __future__ import annotations
@@ -103,6 +105,8 @@ class Election:
         # By server id: who spoke in this round, and who has a leader, in whatever round.
         self._heard: dict[int, Ballot] = {}
         self._standing: dict[int, Ballot] = {}
+        # What a peer of an older round said, and in which round with which vote it was answered.
+        self._answered: dict[int, tuple[Ballot, int, Vote | None]] = {}
         self._interval_ms = timing.shortest_interval_ms
         self._notify_ms: int | None = None
         self.finalize_ms: int | None = None
@@ -135,9 +139,9 @@ class Election:
         self._initial = Vote(self.server_id, zxid, current_epoch) if self.is_voter else NO_VOTE
         self._heard.clear()
         self._standing.clear()
+        self._answered.clear()
         self._interval_ms = self._timing.shortest_interval_ms
-        self._propose(self._initial, now_ms)
-        return self._count(self._to_voters(), now_ms)
+        return self._count(self._propose(self._initial, now_ms), now_ms)
 
     def reach(self, server_ids: Iterable[int], now_ms: int) -> Effects:
         """Which servers there are links to; all voters, until this is called."""
@@ -157,8 +161,8 @@ class Election:
         if self.state is not LOOKING or sender not in self.verifier.voters:
             answer = self._answer(sender, notification.version) if is_looking else ()
             return Effects(self.state, answer)
-        if is_looking and notification.round < self.round:
-            return Effects(LOOKING, self._answer(sender, notification.version))
+        if is_looking and notification.round < self.round and not self._only_watches:
+            return Effects(LOOKING, self._answer_once(sender, ballot_of(notification)))
         missed = is_looking and self._standing.pop(sender, None) is not None
         if notification.leader not in self.verifier.voters:
             return Effects(LOOKING)
@@ -166,7 +170,7 @@ class Election:
         if is_looking:
             return self._hear_looking(sender, ballot, now_ms, missed=missed)
         if notification.state in (PeerState.FOLLOWING, PeerState.LEADING):
-            return self._hear_standing(sender, ballot)
+            return self._hear_standing(sender, ballot, now_ms)
         return Effects(LOOKING)
 
     def wake(self, now_ms: int, *, delivered: bool = True) -> Effects:
@@ -202,7 +206,11 @@ class Election:
         return version is not None and version > self.verifier.version
 
     def _hear_looking(self, sender: int, ballot: Ballot, now_ms: int, *, missed: bool) -> Effects:
-        if UNINITIALISED_ZXID in (self._initial.zxid, ballot.vote.zxid):
+        if self._only_watches:
+            self._note_news(self._heard.get(sender) != ballot, now_ms)
+            self._heard[sender] = ballot
+            return Effects(LOOKING)
+        if ballot.vote.zxid == UNINITIALISED_ZXID:
             return Effects(LOOKING)
         send: tuple[tuple[int, Notification], ...] = ()
         if ballot.round > self.round:
@@ -217,15 +225,29 @@ class Election:
         self._heard[sender] = ballot
         return self._count(send, now_ms)
 
-    def _hear_standing(self, sender: int, ballot: Ballot) -> Effects:
+    def _hear_standing(self, sender: int, ballot: Ballot, now_ms: int) -> Effects:
+        news = self._standing.get(sender) != ballot
         self._standing[sender] = ballot
-        if ballot.round == self.round:
+        if self._only_watches:
+            self._note_news(news, now_ms)
+        elif ballot.round == self.round:
             self._heard[sender] = ballot
             if self._stands(self._heard, ballot):
                 return self._decide(ballot.vote, ballot.round)
         if self._stands(self._standing, ballot):
             return self._decide(ballot.vote, ballot.round)
         return Effects(LOOKING)
+
+    @property
+    def _only_watches(self) -> bool:
+        return not self.is_voter or self._initial.zxid == UNINITIALISED_ZXID
+
+    def _note_news(self, news: bool, now_ms: int) -> None:
+        """Nobody tells a watcher how it goes on: after news it asks again soon."""
+        if news:
+            self._interval_ms = self._timing.shortest_interval_ms
+            soon_ms = now_ms + self._interval_ms
+            self._notify_ms = min(soon_ms, self._notify_ms or soon_ms)
 
     def _better(self, left: Vote, right: Vote) -> Vote:
         return max(left, right, key=lambda vote: rank(vote, self.verifier))
@@ -262,10 +284,9 @@ class Election:
         self.vote = vote
         self.finalize_ms = None
         self._notify_ms = now_ms + self._interval_ms
-        if self.is_voter and self._initial.zxid != UNINITIALISED_ZXID:
+        if not self._only_watches:
             self._heard[self.server_id] = Ballot(vote, self.round, LOOKING, VERSION)
-        # What an observer thinks is no news to anybody; it asks when it begins and when it wakes.
-        return self._to_voters() if self.is_voter else ()
+        return self._to_voters()
 
     def _decide(
         self, vote: Vote, election_round: int, send: tuple[tuple[int, Notification], ...] = ()
@@ -280,8 +301,16 @@ class Election:
         return Effects(self.state, send, vote)
 
     def _to_voters(self) -> tuple[tuple[int, Notification], ...]:
-        told = self._notification(self._proposed if self.is_voter else NO_VOTE)
+        told = self._notification(self._proposed)
         return tuple((v, told) for v in self.verifier.voters if v != self.server_id)
+
+    def _answer_once(self, receiver: int, ballot: Ballot) -> tuple[tuple[int, Notification], ...]:
+        """Tells a peer of an older round, unless it has been told and says the same again."""
+        said = ballot, self.round, self.vote
+        if self._answered.get(receiver) == said:
+            return ()
+        self._answered[receiver] = said
+        return self._answer(receiver, ballot.version)
 
     def _answer(self, receiver: int, version: int) -> tuple[tuple[int, Notification], ...]:
         # Peers of version 0 never update the epoch and compare whole votes: they get the vote
