@@ -18,6 +18,7 @@ Differences from Apache ZooKeeper 3.9, all of them on the safe side:
   count it when it came, and would else learn it from the next repetition, 200 ms later or more.
 * Observers, and voters without a database, take part in no round. They join a leader that
   stands, and after news they ask again within 200 ms, for nobody tells them how it goes on.
+  Without a database nobody leads, not even who led before it lost its disk.
 * An older round is answered once, and not at all by those: a peer to whom this one is no voter
   answers whatever the round, and the two would answer each other for ever.
 * A looking peer answers a non-voter with the vote it proposes, not with that of its last leader.
@@ -259,7 +260,7 @@ class Election:
         """
         leader = wanted.vote.leader
         if leader == self.server_id:
-            is_leading = wanted.round == self.round
+            is_leading = wanted.round == self.round and not self._only_watches
         else:
             is_leading = leader in ballots and ballots[leader].state is PeerState.LEADING
         return is_leading and self.verifier.is_quorum(self._supporters(ballots, wanted))
