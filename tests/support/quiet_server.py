@@ -6,9 +6,11 @@ from tests.support import wire
 from zkserver.base.auth import Providers
 from zkserver.base.config import defaults
 from zkserver.server.connection import Connection
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.tree.tree import DataTree
+
+STARTED_WALL_MS = 1_700_000_000_000
 
 
 class QuietHost:
@@ -101,7 +103,13 @@ class QuietServer:
         config = defaults(data_dir="/none", client_port=2181, **settings)
         self.now_ms = 1000
         self.server = Server(
-            config, self.tree, {}, Providers(), self.host, lambda: self.now_ms, lambda: self.now_ms
+            config,
+            self.tree,
+            {},
+            Providers(),
+            self.host,
+            lambda: self.now_ms,
+            lambda: STARTED_WALL_MS + self.now_ms,
         )
 
     def take(self) -> Batch:

@@ -76,7 +76,7 @@ def test_what_apache_wrote_is_read() -> None:
     assert list(info.sessions.values()) == [10000, 10000]
     assert tree.nodes[b"/a"].data == b"world"
     assert tree.nodes[b"/open-ish"].data == "ü".encode()
-    assert sorted(tree.nodes[b"/a"].children or ()) == [b"c", b"seq-0000000002"]
+    assert sorted(tree.nodes[b"/a"].children or ()) == [b"/a/c", b"/a/seq-0000000002"]
     assert {path for paths in tree.ephemerals.values() for path in paths} == {b"/eph", b"/eph3"}
     assert tree.acls.get(tree.nodes[b"/sec"].acl)[0].id.scheme == "digest"
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.storage.txnlog import TxnLogWriter
 
 
@@ -30,7 +30,10 @@ async def failure_of(writer: BrokenWriter) -> FatalError:
     )
     thread.start()
     thread.write(cast(Batch, SimpleNamespace(entries=[])))
-    return await asyncio.wait_for(failed, 10)
+    error = await asyncio.wait_for(failed, 10)
+    # It has said so and is about to end; the hook for its error must outlive it.
+    thread.stop()
+    return error
 
 
 def test_an_error_of_our_own_ends_the_server_too(monkeypatch) -> None:

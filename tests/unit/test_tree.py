@@ -124,7 +124,7 @@ def test_sequence_numbers_come_from_the_creations_of_the_parent(bench: Bench) ->
     bench.create(b"/q/n", flags=SEQUENTIAL)
     bench.land()
     children = bench.tree.nodes[b"/q"].children
-    assert list(children) == [b"n0000000000", b"n0000000001", b"n0000000003"]
+    assert list(children) == [b"/q/n0000000000", b"/q/n0000000001", b"/q/n0000000003"]
     # Shown: twice the creations less the children.
     assert bench.stat(b"/q").cversion == 2 * 4 - 3
 
@@ -170,7 +170,7 @@ def test_the_counter_of_creations_stays_at_its_end(bench: Bench) -> None:
         bench.create(b"/q/n", flags=SEQUENTIAL)
     assert [txn[5][-1] for txn, _, _ in bench.flying[:2]] == [0x7FFFFFFF, -0x80000000]
     bench.land()
-    assert list(node.children or ()) == [b"n2147483646", b"n2147483647"]
+    assert list(node.children or ()) == [b"/q/n2147483646", b"/q/n2147483647"]
     assert node.cversion == 0x7FFFFFFF
     assert bench.tree.digest == bench.tree.compute_digest()
 
@@ -194,7 +194,7 @@ def test_a_failed_multi_leaves_no_trace(bench: Bench) -> None:
     errors = [(kind, error) for kind, error, _, _ in results[1][3]]
     assert errors == [(op.ERROR, 0), (op.ERROR, -101), (op.ERROR, -2)]
     # The number that the failed one would have had is still free.
-    assert list(bench.tree.nodes[b"/m"].children) == [b"s0000000000"]
+    assert list(bench.tree.nodes[b"/m"].children) == [b"/m/s0000000000"]
 
 
 def test_hard_quotas_refuse_when_enforced() -> None:

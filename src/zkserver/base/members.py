@@ -12,7 +12,7 @@ exactly one group, and every server that a group names has a weight.
 
 Values are read untrimmed, as Apache ZooKeeper reads them: a blank after a port is an error there.
 
-Left out: name resolution, and quorums; this release runs no ensemble.
+Left out: name resolution; quorums are in `quorum`.
 """
 
 from __future__ import annotations
@@ -167,6 +167,19 @@ def version_of_file_name(name: str) -> int:
         return _parse_version(suffix) if dot else 0
     except ValueError:
         return 0
+
+
+def version_of_text(text: bytes) -> int | None:
+    """The version that the text of a configuration names; None if it names none that reads."""
+    found: int | None = None
+    for line in text.splitlines():
+        key, equals, value = line.partition(b"=")
+        if key.strip() == VERSION.encode() and equals:
+            try:
+                found = _parse_version(value.decode("ascii", "replace").strip())
+            except ValueError:
+                found = None
+    return found
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -18,7 +18,7 @@ from zkserver.runtime import client_port, clock
 from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout

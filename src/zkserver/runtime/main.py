@@ -24,7 +24,7 @@ from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.machine import Machine
 from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout

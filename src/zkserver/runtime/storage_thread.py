@@ -17,7 +17,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from zkserver.base.errors import ExitCode, FatalError
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.storage.txnlog import TxnLogWriter
 
 

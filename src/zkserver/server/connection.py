@@ -22,9 +22,10 @@ from zkserver.base import opcodes as op
 from zkserver.base.acl import AclList, Id
 from zkserver.base.errors import ClientError, ErrorCode, LinkError
 from zkserver.jute.codec import JuteError, unpack_int
-from zkserver.prep.prep import WRITES, Prepared
+from zkserver.prep.prep import WRITES
 from zkserver.server import greeting
 from zkserver.server.reads import HANDLERS, MALFORMED, pack_reply
+from zkserver.server.run import Run
 from zkserver.server.stats import Latency
 from zkserver.session import handshake
 from zkserver.tree.znode import Znode
@@ -42,24 +43,6 @@ BEGINNING = 0
 SETTLING = 1
 OPEN = 2
 CLOSED = 3
-
-
-class Run:
-    """Writes of one connection (None: of the server itself) with no read between them.
-
-    `writes` are `prep.Prepared`; `kind` is the last one's opcode, `since_ms` when the
-    first came, `large_bytes` what they take of the budget for large requests.
-    """
-
-    __slots__ = ("connection", "kind", "large_bytes", "since_ms", "writes")
-
-    def __init__(self, connection: Connection | None, since_ms: int) -> None:
-        self.connection = connection
-        self.since_ms = since_ms
-        self.kind = 0
-        self.large_bytes = 0
-        self.writes: list[Prepared] = []
-
 
 Read = tuple[int, int, bytes]
 

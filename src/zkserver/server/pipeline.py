@@ -25,8 +25,9 @@ from zkserver.jute.txns import Txn
 from zkserver.prep.common import PREPARERS
 from zkserver.prep.prep import Prep, Prepared
 from zkserver.server import watching
-from zkserver.server.connection import CLOSED, OPEN, Connection, Run
+from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.reads import HEADER_SIZE, STAT_SIZE, pack_reply
+from zkserver.server.run import Batch, Run
 
 if TYPE_CHECKING:
     from zkserver.server.server import Server
@@ -49,16 +50,6 @@ class Internal:
 
     def __init__(self, session_id: int) -> None:
         self.session_id = session_id
-
-
-class Batch:
-    """Transactions that go to the disk together: their log entries, and who waits for them."""
-
-    __slots__ = ("entries", "runs")
-
-    def __init__(self) -> None:
-        self.entries: list[bytes] = []
-        self.runs: list[Run] = []
 
 
 class Pipeline:

@@ -107,13 +107,19 @@ def _node_to_read(connection: Connection, path: bytes | None) -> Znode:
     return node
 
 
+def _names(node: Znode, path: object) -> bytes:
+    """The vector of the names of the children of `path`."""
+    start = len(path) + 1 if isinstance(path, bytes) and path != b"/" else 1
+    return codec.vector([child[start:] for child in node.children or ()])
+
+
 def get_children(connection: Connection, xid: int, data: bytes, start: int, stop: int) -> None:
     """getChildren: the names, in no particular order; sets a child watch."""
     path, watch = requests.path_watch(data[start:stop])
     node = _node_to_read(connection, path)
     if watch and path is not None:
         connection.tree.child_watches.add(path, connection, watches.STANDARD)
-    _reply(connection, xid, codec.vector(node.children or ()))
+    _reply(connection, xid, _names(node, path))
 
 
 def get_children2(connection: Connection, xid: int, data: bytes, start: int, stop: int) -> None:
@@ -122,7 +128,7 @@ def get_children2(connection: Connection, xid: int, data: bytes, start: int, sto
     node = _node_to_read(connection, path)
     if watch and path is not None:
         connection.tree.child_watches.add(path, connection, watches.STANDARD)
-    _reply(connection, xid, codec.vector(node.children or ()) + node.stat)
+    _reply(connection, xid, _names(node, path) + node.stat)
 
 
 def get_acl(connection: Connection, xid: int, data: bytes, start: int, stop: int) -> None:
@@ -196,7 +202,7 @@ def multi_read(connection: Connection, xid: int, data: bytes, start: int, stop: 
         if kind == op.GET_DATA:
             parts += (codec.buffer(node.data), node.stat)
         else:
-            parts.append(codec.vector(node.children or ()))
+            parts.append(_names(node, path))
     parts.append(_pack_multi_header(-1, True, -1))
     _reply(connection, xid, b"".join(parts), error)
 

@@ -17,7 +17,7 @@ from zkserver.jute.txns import Txn
 from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.storage_thread import StorageThread
 from zkserver.server.connection import Connection
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.session.tracker import SessionTracker
 from zkserver.sim.disk import SimDisk, SimFile
 from zkserver.sim.standalone import SimMachine, SimProcess, SimStorage, Standalone

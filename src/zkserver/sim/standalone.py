@@ -19,7 +19,7 @@ from zkserver.runtime.machine import Machine
 from zkserver.runtime.main import Process
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.pipeline import Batch
+from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.session.ids import signed
 from zkserver.sim.disk import SimDisk

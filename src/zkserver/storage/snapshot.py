@@ -52,7 +52,7 @@ VERSION = 2
 DBID = -1
 NODES_PER_WRITE = 1000
 # Written back bit by bit, a snapshot does not hold up the log's syncs at its end.
-SYNC_EVERY_BYTES = 8 << 20
+SYNC_EVERY_BYTES = 1 << 20
 
 class _Summing:
     """Passes bytes on to a sink and keeps their Adler32."""

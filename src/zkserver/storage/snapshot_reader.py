@@ -23,6 +23,7 @@ from zkserver.storage.compression import (
 )
 from zkserver.storage.disk import Disk, chunks
 from zkserver.storage.layout import compression_of
+from zkserver.tree import loading
 from zkserver.tree.tree import DataTree
 from zkserver.tree.znode import Znode
 
@@ -156,7 +157,7 @@ def read(
     if magic != MAGIC:
         raise SnapshotError(f'it begins with {magic.hex()} and not with 5a4b534e, "ZKSN"')
     source.position = FILE_HEADER.size
-    tree.clear_for_load()
+    loading.begin(tree)
     sessions = {}
     for _ in range(source.take(Cursor.int)):
         session_id = source.take(Cursor.long)
@@ -165,12 +166,12 @@ def read(
     for _ in range(source.take(Cursor.int)):
         index = source.take(Cursor.long)
         acls[index] = source.take(Cursor.acl)
-    tree.load_acls(acls)
+    loading.add_acls(tree, acls)
     try:
         _read_nodes(source, tree, progress)
         source.check_seal()
         digest, last_zxid = _read_sections(source)
-        tree.finish_load()
+        loading.finish(tree)
     except ValueError as error:
         raise SnapshotError(str(error)) from error
     return SnapshotInfo(sessions, digest, last_zxid)
@@ -191,10 +192,10 @@ def _read_nodes(
 
     A plain leaf (no owner, no count of children or ACL changes) is made on the
     spot: its stored and wire Stat share the first 52 bytes, and the wire form has
-    the two sizes before pzxid. `DataTree.load_node` makes the others.
+    the two sizes before pzxid. `tree.loading.add_node` makes the others.
     """
     nodes = tree.nodes
-    load_node = tree.load_node
+    add_node = loading.add_node
     unpack_int = Struct(">i").unpack_from
     # ACL index, Stat up to the owner, pzxid, and the length of the next path.
     unpack_tail = Struct(">q52s8si").unpack_from
@@ -234,10 +235,10 @@ def _read_nodes(
         position = tail + _TAIL_BYTES
         size = sizes.get(data_length) or _sizes_of(sizes, path, data_length)
         if not path or not head.endswith(_PLAIN):
-            load_node(path, data, acl, head + pzxid)
+            add_node(tree, path, data, acl, head + pzxid)
             siblings_path = None
             continue
-        parent_path, _, name = path.rpartition(b"/")
+        parent_path = path.rpartition(b"/")[0]
         if parent_path != siblings_path:
             parent = nodes.get(parent_path)
             if parent is None:
@@ -246,7 +247,7 @@ def _read_nodes(
                 parent.children = {}
             siblings = parent.children
             siblings_path = parent_path
-        siblings[name] = None
+        siblings[path] = None
         nodes[path] = node = new(Znode)
         node.data = data
         node.stat = head + size + pzxid

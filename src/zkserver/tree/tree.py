@@ -26,7 +26,7 @@ from zkserver.tree import owners, quota, usage
 from zkserver.tree.acls import OPEN_INDEX, AclTable
 from zkserver.tree.owners import OwnerTypes
 from zkserver.tree.watches import WatchTable
-from zkserver.tree.znode import Znode, from_persisted, pack_stat
+from zkserver.tree.znode import Znode, pack_stat
 
 NODE_CREATED = 1
 NODE_DELETED = 2
@@ -47,7 +47,7 @@ CREATE = op.CREATE
 SET_DATA = op.SET_DATA
 NONODE = int(ErrorCode.NONODE)
 NODEEXISTS = int(ErrorCode.NODEEXISTS)
-_EMPTY_STAT = pack_stat(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+EMPTY_STAT = pack_stat(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 # The fields that setData replaces, with the runs of bytes between them kept.
 _pack_after_set = Struct(">8sq8sqi16si12s").pack
 
@@ -81,17 +81,17 @@ class DataTree:
         # The zxid whose digest is known: 0 until a transaction was applied.
         self.digest_zxid = 0
         self.digest_log: deque[tuple[int, int]] = deque(maxlen=DIGEST_LOG_LIMIT)
-        self.clear_for_load()
+        self.clear()
         self._make_system_nodes()
 
     def _make_system_nodes(self) -> None:
         for path in (b"", PROC, QUOTA, CONFIG):
-            self.nodes[path] = Znode(b"", _EMPTY_STAT, OPEN_INDEX, 0, 0, None)
+            self.nodes[path] = Znode(b"", EMPTY_STAT, OPEN_INDEX, 0, 0, None)
         self.root = self.nodes[b""]
-        for parent, name in ((b"", b"zookeeper"), (PROC, b"quota"), (PROC, b"config")):
+        for parent, path in ((b"", PROC), (PROC, QUOTA), (PROC, CONFIG)):
             node = self.nodes[parent]
             node.children = node.children or {}
-            node.children[name] = None
+            node.children[path] = None
         self.nodes[CONFIG].acl = self.acls.use(READ_ACL)
         for path in (b"", PROC):
             self.nodes[path].restat(0, 0)
@@ -313,7 +313,7 @@ class DataTree:
         nodes[path] = Znode(data, stat, acl_index, owner, 0, None)
         if parent.children is None:
             parent.children = {}
-        parent.children[name] = None
+        parent.children[path] = None
         cversion = parent.cversion + 1 if parent_cversion == -1 else parent_cversion
         if cversion > parent.cversion:
             parent.restat(cversion, zxid)
@@ -321,7 +321,7 @@ class DataTree:
             parent.restat(parent.cversion, parent.pzxid())
         self.data_size_bytes += len(path) + length
         if owner_kind:
-            self._own(path, owner, owner_kind)
+            self.own(path, owner, owner_kind)
         if parent_path.startswith(QUOTA):
             usage.quota_node_created(self, parent_path, name)
         if self.quotas.active:
@@ -335,7 +335,8 @@ class DataTree:
             )
         return kind, OK, path, stat
 
-    def _own(self, path: bytes, owner: int, owner_kind: int) -> None:
+    def own(self, path: bytes, owner: int, owner_kind: int) -> None:
+        """Note that `path` belongs to a session, or is a container or a TTL node."""
         if owner_kind == owners.NORMAL:
             self.ephemerals.setdefault(owner, {})[path] = None
         elif owner_kind == owners.CONTAINER:
@@ -361,7 +362,7 @@ class DataTree:
         # The parent is told even if the node is gone already, which a replay over
         # a fuzzy snapshot can meet (ZOOKEEPER-3145).
         if parent.children:
-            parent.children.pop(name, None)
+            parent.children.pop(path, None)
         parent.restat(parent.cversion, max(zxid, parent.pzxid()))
         node = nodes.pop(path, None)
         if node is None:
@@ -423,12 +424,12 @@ class DataTree:
         """The nearest ancestor-or-self of `path` that has a quota; never the root."""
         return self.quotas.longest_prefix(path)
 
-    # Loading a snapshot
+    # Beginning anew
 
-    def clear_for_load(self) -> None:
+    def clear(self) -> None:
         """Forget every node, ACL and quota; watches of live connections stay."""
         self.nodes: dict[bytes, Znode] = {}
-        self.root = Znode(b"", _EMPTY_STAT, OPEN_INDEX, 0, 0, None)
+        self.root = Znode(b"", EMPTY_STAT, OPEN_INDEX, 0, 0, None)
         self.ephemerals: dict[int, dict[bytes, None]] = {}
         self.containers: dict[bytes, None] = {}
         self.ttls: dict[bytes, None] = {}
@@ -439,58 +440,3 @@ class DataTree:
         self.data_size_bytes = 0
         self.digest_log.clear()
         self.acls.load({})
-
-    def load_acls(self, table: dict[int, AclList]) -> None:
-        """Take over the ACL table of a snapshot."""
-        self.acls.load(table)
-
-    def load_node(self, path: bytes, data: bytes | None, acl: int, persisted: bytes) -> None:
-        """Add one node of a snapshot; ValueError if its parent did not come before it."""
-        owner = int.from_bytes(persisted[44:52], "big", signed=True)
-        owner_kind = self.owner_types.kind(owner) if owner else owners.VOID
-        shown_owner = owner if owner_kind == owners.NORMAL else 0
-        node = from_persisted(data, acl, persisted, shown_owner)
-        if path:
-            parent_path, _, name = path.rpartition(b"/")
-            parent = self.nodes.get(parent_path)
-            if parent is None:
-                raise ValueError(f"no parent {parent_path!r} before {path!r}")
-            if parent.children is None:
-                parent.children = {}
-            parent.children[name] = None
-        self.nodes[path] = node
-        if owner_kind:
-            self._own(path, owner, owner_kind)
-
-    def finish_load(self) -> None:
-        """Close a load: Stats of parents, ACL users, sizes, quotas and the digest.
-
-        Raises ValueError when the snapshot had no root.
-        """
-        if b"" not in self.nodes:
-            raise ValueError("a snapshot without a root")
-        self.root = self.nodes[b""]
-        uses: dict[int, int] = {}
-        size_bytes = 1
-        for path, node in self.nodes.items():
-            uses[node.acl] = uses.get(node.acl, 0) + 1
-            size_bytes += len(path) + (len(node.data) if node.data else 0)
-            if node.children:
-                node.restat(node.cversion, node.pzxid())
-        self.acls.count_uses(uses)
-        self.data_size_bytes = size_bytes
-        self._ensure_config_node()
-        usage.load(self, QUOTA)
-        self.digest = self.compute_digest()
-
-    def _ensure_config_node(self) -> None:
-        """A data directory of ZooKeeper 3.4 has no /zookeeper/config yet."""
-        proc = self.nodes.get(PROC)
-        if proc is None or CONFIG in self.nodes:
-            return
-        acl_index = self.acls.use(READ_ACL)
-        self.nodes[CONFIG] = node = Znode(b"", _EMPTY_STAT, acl_index, 0, 0, None)
-        node.stat = node.stat[:40] + b"\xff\xff\xff\xff" + node.stat[44:]
-        proc.children = proc.children or {}
-        proc.children[b"config"] = None
-        proc.restat(proc.cversion, proc.pzxid())

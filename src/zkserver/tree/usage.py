@@ -57,7 +57,7 @@ def count_anew(tree: DataTree, path: bytes) -> None:
         member = tree.nodes[key]
         count += 1
         size_bytes += len(member.data) if member.data else 0
-        pending.extend(key + b"/" + name for name in member.children or ())
+        pending.extend(member.children or ())
     _set(node, quota.format_usage(count, size_bytes))
 
 
@@ -70,7 +70,7 @@ def load(tree: DataTree, quota_root: bytes) -> None:
             guarded = quota.trim_quota_path(key[: -len(_LIMITS_SUFFIX)])
             count_anew(tree, guarded)
             tree.quotas.add(guarded)
-        pending += [key + b"/" + name for name in tree.nodes[key].children or ()]
+        pending.extend(tree.nodes[key].children or ())
 
 
 def _set(node: Znode, data: bytes) -> None:

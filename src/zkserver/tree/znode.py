@@ -29,7 +29,10 @@ def int32(value: int) -> int:
 
 
 class Znode:
-    """One znode. `children` is None until the first child; names map to None, in order."""
+    """One znode. `children` is None until the first child; their paths map to None, in order.
+
+    The whole paths, because those objects are there anyway, as keys of the tree.
+    """
 
     __slots__ = ("acl", "children", "cversion", "data", "owner", "stat")
 
