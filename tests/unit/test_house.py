@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "zkserver"
 ROWS = (
     ("base",),
     ("jute",),
-    ("tree", "session"),
+    ("tree", "zab", "session"),
     ("storage",),
     ("prep",),
     ("server",),
