@@ -146,6 +146,8 @@ ACCEPTED = EpochFile.ACCEPTED
         (z("2:5"), None, 2, None, Epochs(2, 2, (StoreEpoch(ACCEPTED, 2),))),
         # The crash between the history of a new epoch and its file.
         (z("3:1"), 3, 2, 3, Epochs(3, 3, (StoreEpoch(CURRENT, 3),))),
+        # The same within a history that had not reached the leader's own epoch.
+        (z("3:1"), 4, 2, 4, Epochs(4, 3, (StoreEpoch(CURRENT, 3),))),
     ],
 )
 def test_epochs_after_a_crash(last_zxid, accepted, current, announced, epochs) -> None:
@@ -154,7 +156,7 @@ def test_epochs_after_a_crash(last_zxid, accepted, current, announced, epochs) -
 
 @pytest.mark.parametrize(
     ("last_zxid", "accepted", "current", "announced"),
-    [(z("3:1"), 3, 2, None), (z("3:1"), 3, 2, 4), (z("1:1"), 1, 2, None), (z("3:1"), 2, 2, 3)],
+    [(z("3:1"), 3, 2, None), (z("3:1"), 3, 2, 2), (z("1:1"), 1, 2, None), (z("3:1"), 2, 2, 3)],
 )
 def test_epochs_that_cannot_be_end_the_start(last_zxid, accepted, current, announced) -> None:
     with pytest.raises(FatalError):

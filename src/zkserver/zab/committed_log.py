@@ -50,6 +50,11 @@ class CommittedLog:
                 )
         entries.append(entry)
 
+    def cut(self, zxid: int) -> None:
+        """Forget what is above `zxid`."""
+        while self._entries and self._entries[-1][0] > zxid:
+            self._entries.pop()
+
     def clear(self) -> None:
         """Forget everything: the history was replaced by a snapshot."""
         self._entries.clear()

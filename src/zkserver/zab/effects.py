@@ -122,6 +122,10 @@ class Effects:
     # Learner: (session id, alive); syncs that are done, oldest first.
     validities: list[tuple[int, bool]] = field(default_factory=list)
     syncs_done: list[object] = field(default_factory=list)
+    # (zxid, designated leader) of reconfigurations that are committed.
+    activations: list[tuple[int, int]] = field(default_factory=list)
+    # The configuration that NEWLEADER brought, as text.
+    config: bytes | None = None
     phase: Phase | None = None
     # Why the role has ended: the peer looks for a leader again.
     ended: str | None = None

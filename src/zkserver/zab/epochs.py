@@ -3,11 +3,14 @@
 `accepted` is what it has promised: to follow no leader of an older epoch. `current` is the last
 reign whose whole initial history it has on disk. Invariant: current <= accepted.
 
-A learner logs a leader's history before it may call that epoch current, so a crash in between
-leaves txns of an epoch above `current`. To tell that from a damaged directory the epoch is
-announced in currentEpoch.tmp, durably, before the first of those txns is written: then the log is
-a beginning of that epoch's history with at least one txn of it, hence all before it, and the epoch
-may be taken as current. (Apache's server reads the same file; it writes it later.)
+A learner logs a leader's history before it may call that leader's epoch current, so a crash in
+between leaves txns of an epoch above `current`. To tell that from a damaged directory the leader's
+epoch is announced in currentEpoch.tmp, durably, before the first of those txns is written. What
+is in the log then is a beginning of that leader's history, and the epoch of its last txn may be
+taken as current: whoever has a txn of an epoch, without gaps, has all that the epoch began with.
+
+Apache's server reads the same file, writes it later, and takes only the very epoch of the last
+txn; a history that ends in an older epoch than the leader's leaves it unable to start.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ def recover(
         current = logged
         writes.append(StoreEpoch(EpochFile.CURRENT, current))
     if logged > current:
-        if announced != logged:
+        if announced is None or announced < logged:
             raise FatalError(
                 ExitCode.UNEXPECTED_ERROR,
                 f"The current epoch, {current:x}, is older than the last zxid, {last_zxid:x}",
