@@ -192,7 +192,7 @@ class World:
         server = self.servers[n]
         server.core = Leader(
             LeaderSettings(n, TICK_MS, 10, 5, **self.settings),
-            (Majority(self.voters),),
+            Majority(self.voters),
             server.accepted,
             server.current,
             server.disk.place,

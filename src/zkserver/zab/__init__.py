@@ -25,7 +25,7 @@ What holds, by the names of the papers:
 
 Read in this order: `effects`, `epochs`, `committed_log`, `synchronisation`, `learner`,
 `learner_handler`, `leader`. Left out: the tree, sessions and requests; reconfiguration, whose
-place is the tuple of verifiers; the observer master; the protocol before LEADERINFO (3.3).
+place is the verifier; the observer master; the protocol before LEADERINFO (3.3).
 
 Sources: Junqueira, Reed, Serafini, "Zab: High-performance broadcast for primary-backup systems"
 (DSN 2011); Medeiros, "ZooKeeper's atomic broadcast protocol" (2012); the server 3.9.5.

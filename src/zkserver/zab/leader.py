@@ -12,7 +12,7 @@ What it keeps true:
   quorum's promises the leader is known to have all that was ever committed.
 * A learner that answers ACKEPOCH with -1, or has no txn at all, is not counted in that quorum.
 * This server's own acknowledgements count from `synced` on, like those of any other disk.
-* zxid n is committed when n - 1 is and each verifier has a quorum of acknowledgements.
+* zxid n is committed when n - 1 is and a quorum has acknowledged it.
 * An acknowledgement counts as long as the learner stands by it: one that comes again may be told
   to cut what is not committed yet, so what it acknowledged on its former link counts no more.
 * Observers are in no quorum.
@@ -71,15 +71,15 @@ class LeaderSettings(NamedTuple):
 class Leader:
     """See the module's docstring. Every event gives one `Effects`; links are the driver's numbers.
 
-    `last_zxid` is the last one restored; all of it is durable and applied. `verifiers` is one, or
-    two while a reconfiguration is in flight: then both need a quorum. `committed` is the peer's
+    `last_zxid` is the last one restored; all of it is durable and applied. `verifier` may be that
+    of two configurations at once, while a reconfiguration is in flight. `committed` is the peer's
     log of committed txns, `disk` its log on disk.
     """
 
     def __init__(
         self,
         settings: LeaderSettings,
-        verifiers: tuple[Verifier, ...],
+        verifier: Verifier,
         accepted_epoch: int,
         current_epoch: int,
         last_zxid: int,
@@ -88,7 +88,7 @@ class Leader:
         now_ms: int,
     ) -> None:
         self.settings = settings
-        self.verifiers = verifiers
+        self.verifier = verifier
         self.phase = Phase.DISCOVERY
         self.epoch = 0
         self.last_proposed = last_zxid
@@ -423,10 +423,10 @@ class Leader:
     # --- small things
 
     def _is_enough(self, ids: list[int]) -> bool:
-        return all(verifier.is_quorum(ids) for verifier in self.verifiers)
+        return self.verifier.is_quorum(ids)
 
     def _is_quorum(self, ids: dict[int, None]) -> bool:
-        """Whether this server and a quorum of every configuration are in."""
+        """Whether this server and a quorum are in."""
         return self.settings.server_id in ids and self._is_enough(list(ids))
 
     def _begin(self, phase: Phase) -> None:
