@@ -28,7 +28,7 @@ PROTOCOL_VERSION = 0x10000
 # jute.maxbuffer and the extra size that is added to it, by default as much again.
 DEFAULT_LIMIT_BYTES = 2 * 0xFFFFF
 
-# The string that closes the tree behind SNAP.
+# The string that closes the tree behind SNAP; its length stands before it, as before any string.
 SNAPSHOT_SIGNATURE = b"BenWasHere"
 
 
