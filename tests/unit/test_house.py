@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "zkserver"
 ROWS = (
     ("base",),
     ("jute",),
-    ("tree", "election", "session"),
+    ("tree", "election", "zab", "session"),
     ("storage",),
     ("prep",),
     ("server",),
