@@ -139,3 +139,25 @@ def test_our_leader_says_what_theirs_did(run) -> None:
     said.clear()
     note(leader.tick(500))
     assert q.build_all(said) == q.build(of_types(theirs, PacketType.PING)[-1])
+
+
+def test_a_malformed_request_between_two_others_does_not_stop_our_learner() -> None:
+    # Apache's follower ended here: the error has the zxid of the create before it.
+    packets, _ = q.parse((FOLDER / "malformed" / "leader.bin").read_bytes())
+    learner = Learner(LearnerSettings(1, tick_ms=1000), 0, 0, 0, CommittedLog(), 0)
+    learner.link_up()
+    applied, acks = [], []
+    for packet in packets:
+        out = learner.received([packet])
+        while True:
+            applied += [zxid for zxid, _ in out.apply]
+            acks += of_types(out.send_synced.get(LEADER_LINK, ()), PacketType.ACK)
+            assert out.ended is None
+            if not out.writes:
+                break
+            out = learner.synced()
+    proposed = [packet.zxid & 0xFF for packet in of_types(packets, PacketType.PROPOSAL)]
+    assert proposed == [1, 2, 2, 3]
+    assert [zxid & 0xFF for zxid in applied] == [1, 2, 3]
+    theirs, _ = q.parse((FOLDER / "malformed" / "learner.bin").read_bytes())
+    assert acks == of_types(theirs, PacketType.ACK)

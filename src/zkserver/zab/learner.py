@@ -14,8 +14,8 @@ What it keeps true:
 * A proposal not committed when NEWLEADER comes is logged after it, with an ACK of its own
   (ZOOKEEPER-4394), and no ACK overtakes that of NEWLEADER (ZOOKEEPER-4685, 4785): while the
   history is on its way to the disk, packets wait.
-* A COMMIT names the oldest pending proposal, or the server ends with exit code 12: going on would
-  make its history another one.
+* A COMMIT names the oldest pending proposal (or one that is applied already), or the server ends
+  with exit code 12: going on would make its history another one.
 
 A breach of the protocol ends the role (`Effects.ended`), not the server. All writes of an earlier
 role are durable before this object is made. What was logged and not applied when the role ends is
@@ -253,9 +253,12 @@ class Learner:
     def _on_history(self, packet: Packet) -> None:
         kind, zxid, data, _ = packet
         if kind == PacketType.PROPOSAL:
-            self._pending.append((zxid, data or b""))
+            if not self._is_repeated(zxid):
+                self._pending.append((zxid, data or b""))
         elif kind in (PacketType.COMMIT, PacketType.COMMITANDACTIVATE):
             if not self._pending or self._pending[0][0] != zxid:
+                if zxid <= self.last_applied:
+                    return
                 raise LinkError(f"COMMIT of {hex_zxid(zxid)}, which is not the next proposal")
             self._adopt(self._pending.popleft())
             self._activate(packet)
@@ -297,9 +300,12 @@ class Learner:
     def _on_broadcast(self, packet: Packet) -> None:
         kind, zxid, data, _ = packet
         if kind == PacketType.PROPOSAL:
-            entry = (zxid, data or b"")
-            self._pending.append(entry)
-            self._log_and_acknowledge(entry)
+            if self._is_repeated(zxid):
+                self._acknowledge(zxid)
+            else:
+                entry = (zxid, data or b"")
+                self._pending.append(entry)
+                self._log_and_acknowledge(entry)
         elif kind == PacketType.COMMIT:
             self._commit(zxid)
         elif kind == PacketType.COMMITANDACTIVATE:
@@ -341,10 +347,26 @@ class Learner:
 
     # --- the log
 
+    def _is_repeated(self, zxid: int) -> bool:
+        """Whether a proposal has the zxid of one that came before: then it is passed over.
+
+        Apache's leader proposes an error for a malformed request under the zxid before it, and
+        commits both at once; its own followers stop with exit code 12 there. The error changes
+        nothing, so the txn that came first is the one to keep.
+        """
+        newest = self._pending[-1][0] if self._pending else self.last_logged
+        if zxid > newest:
+            return False
+        self._out.notes.append(f"a second proposal {hex_zxid(zxid)} is passed over")
+        return True
+
     def _log_and_acknowledge(self, entry: Entry) -> None:
         self._log(entry)
+        self._acknowledge(entry[0])
+
+    def _acknowledge(self, zxid: int) -> None:
         if not self.settings.is_observer:
-            self._send_synced(Packet(PacketType.ACK, entry[0]))
+            self._send_synced(Packet(PacketType.ACK, zxid))
 
     def _log(self, entry: Entry) -> None:
         zxid = entry[0]
@@ -356,7 +378,7 @@ class Learner:
         self.last_logged = max(zxid, self.last_logged)
 
     def _commit(self, zxid: int) -> None:
-        if not self._pending and zxid <= self.last_applied:
+        if zxid <= self.last_applied:
             self._out.notes.append(f"COMMIT of {hex_zxid(zxid)}, which is committed already")
             return
         head = self._pending[0][0] if self._pending else -1
