@@ -102,7 +102,7 @@ def _shows(request: Request, node: Version | None) -> bool:
     stat = request.stat
     if stat is None or node is None:
         return (stat is None) == (node is None)
-    seen = (stat.version, stat.owner, stat.czxid, stat.mzxid)
+    seen = (stat.version, stat.ephemeral_owner, stat.czxid, stat.mzxid)
     wanted = (node.version, node.owner, node.czxid, node.mzxid)
     return seen == wanted and (request.kind != words.GET or request.result == node.data)
 
@@ -179,17 +179,18 @@ def ephemerals(evidence: Evidence) -> Iterator[str]:
     alive = {session.session_id: _last_alive(session) for session in history.sessions.values()}
     for request in history.requests:
         stat = request.stat
-        if stat is None or not stat.owner:
+        if stat is None or not stat.ephemeral_owner:
             continue
-        session = history.sessions.get(stat.owner)
+        session = history.sessions.get(stat.ephemeral_owner)
         # A client may learn that its session has expired a moment before the transaction
         # that closes it takes effect, so that one counts; without one, what the client knows.
-        if stat.owner in closed:
-            is_over = closed[stat.owner] <= request.zxid
+        if stat.ephemeral_owner in closed:
+            is_over = closed[stat.ephemeral_owner] <= request.zxid
         else:
             is_over = session is not None and (session.ended or request.invoked) < request.invoked
         if is_over:
-            yield f"{request}: shows an ephemeral of session 0x{stat.owner:x}, which has ended"
+            owner = f"0x{stat.ephemeral_owner:x}"
+            yield f"{request}: shows an ephemeral of session {owner}, which has ended"
     for zxid, request in evidence.model.requests.items():
         if request.kind != words.CREATE_EPHEMERAL or evidence.model.expected[zxid]:
             continue

@@ -14,9 +14,10 @@ from struct import Struct
 
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
+from zkserver.base.stat import STAT, Stat
 from zkserver.jute import codec
 from zkserver.sim import history as words
-from zkserver.sim.history import STAT, Frame, History, Request, Session, Stat
+from zkserver.sim.history import Frame, History, Request, Session
 from zkserver.sim.world import World
 
 _REPLY = Struct(">iqi")
@@ -126,7 +127,7 @@ class Link(asyncio.Protocol):
         client = self.client
         request.outcome, request.error, request.zxid = words.DONE, error, zxid
         if not error and request.kind in (words.GET, words.EXISTS, words.SET):
-            request.stat = Stat(*STAT.unpack(record[-STAT.size :]))
+            request.stat = Stat.unpack(record[-STAT.size :])
             if request.kind == words.GET:
                 request.result = record[4 : -STAT.size]
         request.completed_s = client.loop.time()

@@ -7,10 +7,8 @@ A request whose reply was lost has the outcome unknown; it may have happened or 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from struct import Struct
-from typing import NamedTuple
 
-STAT = Struct(">qqqqiiiqiiq")
+from zkserver.base.stat import Stat
 
 CREATE = "create"
 CREATE_EPHEMERAL = "create ephemeral"
@@ -23,22 +21,6 @@ WRITES = (CREATE, CREATE_EPHEMERAL, SET, DELETE, CLOSE)
 
 UNKNOWN = "unknown"
 DONE = "done"
-
-
-class Stat(NamedTuple):
-    """Of a znode, as the wire has it."""
-
-    czxid: int
-    mzxid: int
-    ctime_ms: int
-    mtime_ms: int
-    version: int
-    cversion: int
-    aversion: int
-    owner: int
-    data_length: int
-    child_count: int
-    pzxid: int
 
 
 @dataclass(eq=False)
