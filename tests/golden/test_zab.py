@@ -2,7 +2,7 @@
 
 A story is a text file in `zab`. After a change of behaviour that was meant,
 
-    ZKSERVER_REWRITE_GOLDEN=1 pytest tests/golden/test_zab.py
+    ZKSERVER_REWRITE=1 pytest tests/golden/test_zab.py
 
 writes the new output into the files; read the difference before you commit it. Commands:
 
@@ -23,11 +23,11 @@ writes the new output into the files; read the difference before you commit it. 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.script import check_script
 from tests.support.zab_world import Disk, Server, World, forged, show
 from zkserver.base.zxid import make_zxid
 
@@ -130,34 +130,18 @@ def step(world: World, line: str) -> None:
         raise ValueError(f"no such command: {line}")
 
 
-def play(text: str) -> str:
-    """A story with its output written anew."""
-    world = World()
-    lines: list[str] = []
-    is_output = False
-    for line in [*text.splitlines(), ""]:
-        if line == "---":
-            lines += ["---", *world.story]
-            world.story.clear()
-            is_output = True
-        elif not line:
-            is_output = False
-            lines.append("")
-        elif not is_output:
-            lines.append(line)
-            if not line.startswith("#"):
-                step(world, line)
-    return "\n".join(lines).strip() + "\n"
-
-
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.stem)
 def test_a_story(story: Path) -> None:
-    text = story.read_text("utf-8")
-    played = play(text)
-    if os.environ.get("ZKSERVER_REWRITE_GOLDEN"):
-        story.write_text(played, "utf-8")
-    else:
-        assert played == text
+    world = World()
+
+    def play(lines: list[str]) -> list[str]:
+        for line in lines:
+            step(world, line)
+        said = list(world.story)
+        world.story.clear()
+        return said
+
+    check_script(story, play)
 
 
 def test_there_are_stories_and_each_says_what_it_tells() -> None:

@@ -45,25 +45,23 @@ def blocks_of(text: str) -> Iterator[list[str]]:
         yield [line for line in paragraph.split("\n") if line]
 
 
-def played(text: str, play: Callable[[Command], list[str]]) -> str:
-    """The script as it should stand: each block with what its commands print now."""
+def played(text: str, play: Callable[[list[str]], list[str]]) -> str:
+    """The script as it should stand: each block with what its commands print now.
+
+    `play` takes the command lines of a block and gives what they print.
+    """
     paragraphs = []
     for block in blocks_of(text):
         if all(line.startswith("#") for line in block):
             paragraphs.append(block)
             continue
         commands = block[: block.index(SEPARATOR)] if SEPARATOR in block else block
-        printed = [
-            line
-            for command in commands
-            if not command.startswith("#")
-            for line in play(parse_command(command))
-        ]
+        printed = play([command for command in commands if not command.startswith("#")])
         paragraphs.append([*commands, SEPARATOR, *printed])
     return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
 
 
-def check_script(path: Path, play: Callable[[Command], list[str]]) -> None:
+def check_script(path: Path, play: Callable[[list[str]], list[str]]) -> None:
     """Plays a script and compares, or writes it anew."""
     text = path.read_text("utf-8")
     now = played(text, play)

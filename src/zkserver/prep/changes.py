@@ -19,21 +19,17 @@ znodes that are written again and again need not be taken apart each time.
 from __future__ import annotations
 
 from collections import deque
-from struct import Struct
 from typing import Any
 from zlib import crc32
 
 from zkserver.base.acl import AclList
 from zkserver.base.errors import ClientError, ErrorCode
+from zkserver.jute.codec import pack_int, pack_long, unpack_int
 from zkserver.tree.tree import MASK64, PROC_CHILDREN, DataTree
 
 # All but zxid and digest are None in a deletion; whoever reads a change has seen to that.
 Change = tuple[int, Any, Any, Any, Any, Any, Any, Any, Any, Any, int]
 Journal = list[tuple[bytes, Change | None]]
-
-pack_int = Struct(">i").pack
-pack_long = Struct(">q").pack
-_unpack_versions = Struct(">ii").unpack_from
 
 VERSION_OFFSET = 40
 AVERSION_OFFSET = 48
@@ -76,7 +72,7 @@ class Changes:
         stat, data, cversion, owner = node.stat, node.data, node.cversion, node.owner
         middle = pack_int(cversion) + stat[40:44] + pack_long(owner)
         stat60 = stat[:16] + stat[60:] + stat[16:36] + middle
-        version = _unpack_versions(stat60, VERSION_OFFSET)[0]
+        version = unpack_int(stat60, VERSION_OFFSET)[0]
         size = len(data) if data else 0
         path_crc, crc, digest = None, 0, 0
         if not path.startswith(PROC_CHILDREN):

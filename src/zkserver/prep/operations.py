@@ -23,7 +23,8 @@ from zkserver.base.acl import OPEN_ACL
 from zkserver.base.errors import ClientError, ErrorCode
 from zkserver.base.stat import CONTAINER_OWNER
 from zkserver.jute import requests
-from zkserver.prep.changes import AVERSION_OFFSET, OWNER_OFFSET, pack_int, pack_long
+from zkserver.jute.codec import pack_int, pack_long, unpack_int
+from zkserver.prep.changes import AVERSION_OFFSET, OWNER_OFFSET
 from zkserver.tree import owners, quota
 from zkserver.tree.tree import PROC
 from zkserver.tree.znode import pack_digest_stat
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _after_set = Struct(">8sq16sqi16s").pack
 _after_children = Struct(">16sq20si12s").pack
-_unpack_int = Struct(">i").unpack_from
 _is_plain_name = paths.is_plain_name
 
 
@@ -218,7 +218,7 @@ def set_acl(prep: Prep, caller: Caller, zxid: int, fields: Any) -> Any:
     node = prep.changes.node(path)
     prep.check_acl(node[9], perms.ADMIN, caller)
     stat60 = node[1]
-    version = _next_version(_unpack_int(stat60, AVERSION_OFFSET)[0], version)
+    version = _next_version(unpack_int(stat60, AVERSION_OFFSET)[0], version)
     stat60 = stat60[:AVERSION_OFFSET] + pack_int(version) + stat60[OWNER_OFFSET:]
     key = b"" if path == b"/" else path
     prep.changes.put(zxid, key, node, stat60, node[3], node[8], acl)
