@@ -55,6 +55,10 @@ class RecordingDisk(SimDisk):
         """A removal that will be."""
         self.steps.append(lambda disk: disk.remove(path))
 
+    def truncate(self, path: str, size_bytes: int) -> None:
+        """A cut that will be, synced."""
+        self.steps.append(lambda disk: disk.truncate(path, size_bytes))
+
     def sync_folder(self, path: str) -> None:
         """A sync that will be."""
         self.steps.append(lambda disk: disk.sync_folder(path))

@@ -72,3 +72,20 @@ def chunks(disk: Disk, path: str, size_bytes: int = CHUNK_BYTES) -> Iterator[byt
     while chunk := disk.read(path, offset, size_bytes):
         yield chunk
         offset += len(chunk)
+
+
+def replace_file(disk: Disk, folder: str, name: str, data: bytes) -> None:
+    """Give `name` this small content: a crash leaves the old content or the new, never a part.
+
+    Durable on return. The new content is written as `<name>.new` first; what a crash leaves
+    under that name counts for nothing. Reads nothing. Raises OSError.
+    """
+    path = f"{folder}/{name}"
+    file = disk.create(f"{path}.new")
+    try:
+        file.write(0, data)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(f"{path}.new", path)
+    disk.sync_folder(folder)
