@@ -9,7 +9,8 @@ lost something, so recovery refuses to go on, by StorageError, when
 * a transaction is missing or damaged (`storage.logreader` has the rule);
 * the logs end before a newer snapshot that did not read.
 
-A tail that a crash tore is cut off, and reported. The cut file gets no further
+What a crash interrupted while a leader's tree came in is ended first (`storage.truncation`). A
+tail that a crash tore is cut off, and reported. The cut file gets no further
 transactions; a log without a single good record is removed, so that the writer
 can use its name.
 
@@ -27,7 +28,7 @@ from zkserver.base.zxid import counter_of, hex_zxid
 from zkserver.jute import txns
 from zkserver.jute.codec import JuteError
 from zkserver.storage import layout as names
-from zkserver.storage import snapshot
+from zkserver.storage import snapshot, truncation
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout, StorageError
 from zkserver.storage.logreader import LogReader, TornTail
@@ -128,6 +129,8 @@ class _Recovery:
         disk, layout, result = self._disk, self._layout, self._result
         for path in snapshot.remove_unfinished(disk, layout):
             self._warn(f"{path}: removed, a snapshot that was not finished")
+        if (resumed := truncation.resume(disk, layout)) is not None:
+            self._warn(resumed)
         logs = names.sorted_logs(disk.names(layout.log_folder))
         if not self._load_snapshot():
             if not self._holds_txns(logs):

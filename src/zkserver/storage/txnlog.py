@@ -17,7 +17,7 @@ An entry is what `jute.txns.encode` makes. A length of 0 ends a file. Invariants
   before a sync. `storage.logreader` relies on it to tell a tail that a crash
   tore from a record that went bad on the disk.
 
-Left out: cutting the log back to a zxid (TRUNC), which only ensembles do.
+Cutting the log back to a zxid (TRUNC) is `storage.truncation`'s.
 """
 
 from __future__ import annotations
