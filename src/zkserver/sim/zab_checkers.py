@@ -269,11 +269,11 @@ def committed_survive(history: ZabHistory) -> Iterator[str]:
             newest[event.server] = max(event.zxid, newest.get(event.server, 0))
         elif isinstance(event, Established | Serves):
             is_leader = isinstance(event, Established)
-            last = event.last_zxid
+            # What a learner says, or what it has, if that is less.
+            last = event.last_zxid if is_leader else min(event.last_zxid, memory.last)
             who = f"n{event.server} {'leads' if is_leader else 'serves in'} epoch {event.epoch:x}"
             missing = _lacks(memory, last, committed, event.epoch)
             if missing is None and not is_leader:
-                missing = _lacks(memory, memory.last, committed, event.epoch)
                 begun, place = ends.get(event.epoch), places.of(last)
                 if begun and place is not None and place < begun:
                     missing = begun
