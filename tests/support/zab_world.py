@@ -181,6 +181,11 @@ class World:
         self.story = []
         self.panics = 0
         self.on_effects = lambda _server, _out: None
+        # For `zab_recorder`: a server started, a role ended (and what had been applied before),
+        # a leader was handed txns.
+        self.on_start = lambda _server: None
+        self.on_role_end = lambda _server, _applied: None
+        self.on_propose = lambda _server, _entries: None
         self.settings = {}
 
     def say(self, line):
@@ -246,7 +251,9 @@ class World:
         for leader, learner in list(self.links.values()):
             if server.id in (leader, learner):
                 self.cut(leader, learner)
+        applied = server.applied
         server.finish_role()
+        self.on_role_end(server, applied)
 
     def crash(self, n):
         server = self.servers[n]
@@ -265,6 +272,7 @@ class World:
             f"{server.name} starts at {show(server.disk.place)}"
             f" accepted={server.accepted} current={server.current}"
         )
+        self.on_start(server)
 
     # --- effects
 
@@ -409,6 +417,7 @@ class World:
         core = self.servers[n].core
         first = core.last_proposed + 1
         entries = [(first + i, body) for i, body in enumerate(bodies)]
+        self.on_propose(self.servers[n], entries)
         self.run(self.servers[n], lambda: core.propose(entries))
 
     def submit(self, n, body):
