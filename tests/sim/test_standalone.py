@@ -11,8 +11,9 @@ from zkserver.base.config import defaults
 from zkserver.sim import history as words
 from zkserver.sim.client import SimClient
 from zkserver.sim.history import History
+from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.run import logged
-from zkserver.sim.standalone import CLIENT_PORT, Standalone
+from zkserver.sim.standalone import Standalone
 from zkserver.sim.world import World
 
 
@@ -36,7 +37,7 @@ class Scene:
         self.world.run("test", asyncio.sleep(seconds))
 
     def client(self, name: str, *script: tuple[str, bytes, bytes]) -> SimClient:
-        client = SimClient(self.world, self.history, name, "server", CLIENT_PORT, 6000)
+        client = SimClient(self.world, self.history, name, ["server"], CLIENT_PORT, 6000)
         client.script = [client.request(*each) for each in script]
         client.think_s = 1e9
         self.world.network.boot(name).start(client.run())

@@ -6,6 +6,7 @@ from tests.support import wire
 from zkserver.base.auth import Providers
 from zkserver.base.config import defaults
 from zkserver.server.connection import Connection
+from zkserver.server.pipeline import Pipeline
 from zkserver.server.run import Batch
 from zkserver.server.server import Server
 from zkserver.tree.tree import DataTree
@@ -111,6 +112,7 @@ class QuietServer:
             lambda: self.now_ms,
             lambda: STARTED_WALL_MS + self.now_ms,
         )
+        self.server.pipeline = Pipeline(self.server)
 
     def take(self) -> Batch:
         """The next batch goes to the disk."""

@@ -28,10 +28,10 @@ def test_without_a_process_the_server_goes_on(monkeypatch: pytest.MonkeyPatch) -
     snapshots = Snapshots(
         defaults(snap_count=2),
         Layout.of("/data"),
-        cast(Server, server),
         lambda: rolled.append(True),
         failed.append,
     )
+    snapshots.use(cast(Server, server))
     for _ in range(2):
         snapshots.committed(5, 0)
     assert server.stats.snapshot_errors == len(rolled) == 2
@@ -48,8 +48,9 @@ def test_a_tree_that_is_not_what_its_digest_says_gets_no_snapshot(
     quiet = QuietServer()
     failed: list[FatalError] = []
     snapshots = Snapshots(
-        defaults(data_dir=str(tmp_path)), layout, quiet.server, lambda: None, failed.append
+        defaults(data_dir=str(tmp_path)), layout, lambda: None, failed.append
     )
+    snapshots.use(quiet.server)
     snapshots.take()
     assert not failed
     assert len(list((tmp_path / "version-2").iterdir())) == 1
@@ -58,8 +59,9 @@ def test_a_tree_that_is_not_what_its_digest_says_gets_no_snapshot(
     snapshots.take()
     assert not failed
     fresh = Snapshots(
-        defaults(data_dir=str(tmp_path)), layout, quiet.server, lambda: None, failed.append
+        defaults(data_dir=str(tmp_path)), layout, lambda: None, failed.append
     )
+    fresh.use(quiet.server)
     fresh.take()
     assert [error.exit_code for error in failed] == [ExitCode.TXNLOG_ERROR_TAKING_SNAPSHOT]
     assert len(list((tmp_path / "version-2").iterdir())) == 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import cast
 
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.run import Batch
+from zkserver.sim.disk import SimDisk
 from zkserver.storage.txnlog import TxnLogWriter
 
 
@@ -26,10 +25,10 @@ async def failure_of(writer: BrokenWriter) -> FatalError:
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[FatalError] = loop.create_future()
     thread = StorageThread(
-        cast(TxnLogWriter, writer), loop, lambda *_: None, failed.set_result
+        cast(TxnLogWriter, writer), SimDisk(), loop, lambda *_: None, failed.set_result
     )
     thread.start()
-    thread.write(cast(Batch, SimpleNamespace(entries=[])))
+    thread.write(None, [])
     error = await asyncio.wait_for(failed, 10)
     # It has said so and is about to end; the hook for its error must outlive it.
     thread.stop()

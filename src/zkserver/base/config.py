@@ -157,6 +157,16 @@ class Config:
     read_only_mode_enabled: bool
     observer_master_port: int
     sync_enabled: bool
+    observer_sync_enabled: bool | None
+    observer_election_delay_ms: int
+    leader_connect_delay_during_retry_ms: int
+    commit_log_count: int
+    snapshot_size_factor: float
+    force_snapshot_sync: bool
+    cnx_timeout_ms: int
+    election_port_bind_retry: int
+    min_notification_interval_ms: int
+    max_notification_interval_ms: int
     # Security
     secure_client_port: int | None
     secure_client_port_address: str

@@ -182,6 +182,29 @@ def version_of_text(text: bytes) -> int | None:
     return found
 
 
+def text_of(membership: Membership) -> bytes:
+    """The text of a configuration, as peers exchange it and /zookeeper/config holds it."""
+    lines = []
+    for member in membership.members:
+        places = "|".join(
+            f"{_bracketed(place.host)}:{place.quorum_port}:{place.election_port}"
+            for place in member.addresses
+        )
+        client = ""
+        if member.client_port is not None:
+            client = f";{_bracketed(member.client_host or '0.0.0.0')}:{member.client_port}"
+        lines.append(f"{SERVER}{member.server_id}={places}:{member.role}{client}")
+    for group, servers in membership.groups:
+        lines.append(f"{GROUP}.{group}={':'.join(map(str, servers))}")
+    lines += [f"{WEIGHT}.{server}={weight}" for server, weight in membership.weights]
+    lines.append(f"{VERSION}={membership.version:x}")
+    return "\n".join(lines).encode()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _split(text: str, separator: str) -> list[str]:
     """String.split of Java: empty pieces at the end are dropped, an empty text is one piece."""
     pieces = text.split(separator)

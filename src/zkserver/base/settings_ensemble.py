@@ -86,25 +86,27 @@ LEADING: tuple[Setting, ...] = later(
     bare("leader.nodelay", BOOLEAN, True, "", "TCP_NODELAY on the leader's sockets"),
     bare("follower.nodelay", BOOLEAN, True, "", "TCP_NODELAY on a learner's sockets"),
     prop("leaderConnectDelayDuringRetryMs", INTEGER, 100, "ms", "time between tries to connect to"
-         " the leader"),
+         " the leader", "leader_connect_delay_during_retry_ms"),
     prop("commitLogCount", INTEGER, 500, "transactions", "committed transactions kept for"
-         " learners", reading=Reading.PLAIN, note="At least 500."),
+         " learners", "commit_log_count", reading=Reading.PLAIN, note="At least 500."),
     prop("snapshotSizeFactor", DECIMAL, 0.33, "", "log to send at most, as a share of the"
-         " snapshot; below 0 is none"),
-    prop("forceSnapshotSync", BOOLEAN, False, "", "always send a snapshot"),
+         " snapshot; below 0 is none", "snapshot_size_factor"),
+    prop("forceSnapshotSync", BOOLEAN, False, "", "always send a snapshot",
+         "force_snapshot_sync"),
     prop("follower.skipLearnerRequestToNextProcessor", BOOLEAN, False, "", "a follower does not"
          " queue its learners' requests itself"),
     prop("forward_learner_requests_to_commit_processor_disabled", BOOLEAN, False, "", "the leader"
          " does not queue its learners' requests for commit"),
     prop("tcpKeepAlive", BOOLEAN, False, "", "TCP keep-alive between servers"),
     prop("cnxTimeout", INTEGER, 5000, "ms", "time to connect for an election",
-         reading=Reading.STRICT),
+         "cnx_timeout_ms", reading=Reading.STRICT),
     prop("quorumCnxnTimeoutMs", INTEGER, -1, "ms", "time to read in an election; -1 is syncLimit"),
     prop("electionPortBindRetry", INTEGER, 3, "tries", "tries to bind the election port; 0 is for"
-         " ever"),
-    prop("fastleader.minNotificationInterval", INTEGER, 200, "ms", "first time to wait for votes"),
+         " ever", "election_port_bind_retry"),
+    prop("fastleader.minNotificationInterval", INTEGER, 200, "ms", "first time to wait for votes",
+         "min_notification_interval_ms"),
     prop("fastleader.maxNotificationInterval", INTEGER, 60000, "ms", "longest time to wait for"
-         " votes"),
+         " votes", "max_notification_interval_ms"),
 )
 
 OBSERVERS: tuple[Setting, ...] = later(
@@ -113,9 +115,10 @@ OBSERVERS: tuple[Setting, ...] = later(
         "observer_master_port"),
     cfg("syncEnabled", BOOLEAN, True, "", "an observer keeps log and snapshots", "sync_enabled"),
     prop("observer.syncEnabled", BOOLEAN, None, "", "the same, and wins",
-         default_text="syncEnabled"),
+         "observer_sync_enabled", default_text="syncEnabled"),
     prop("observer.reconnectDelayMs", LONG, 0, "ms", "time before an observer reconnects"),
-    prop("observer.election.DelayMs", LONG, 200, "ms", "time before it looks for a leader"),
+    prop("observer.election.DelayMs", LONG, 200, "ms", "time before it looks for a leader",
+         "observer_election_delay_ms"),
     prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "proposals that a follower keeps"
          " for observers"),
 )

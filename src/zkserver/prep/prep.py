@@ -58,6 +58,27 @@ class Rules(NamedTuple):
     reconfig_enabled: bool = False
 
 
+def decode_record(kind: int, body: bytes) -> Any:
+    """The fields of a write's record. Raises `JuteError` if it cannot be read."""
+    if kind == op.SET_DATA:
+        return requests.set_data(body)[0]
+    if kind in CREATE_KINDS:
+        return requests.create(body, with_ttl=kind == op.CREATE_TTL)[0]
+    if kind == op.DELETE:
+        return requests.path_version(body)[0]
+    if kind == op.SET_ACL:
+        return requests.set_acl(body)
+    if kind == op.MULTI:
+        return requests.multi(body)
+    if kind == op.DELETE_CONTAINER:
+        return requests.container_path(body)
+    if kind == op.CREATE_SESSION:
+        return requests.create_session(body)
+    if kind == op.RECONFIG:
+        return requests.reconfig(body)
+    return None
+
+
 class Prep:
     """Turns requests into transactions; see the package's docstring.
 
@@ -90,7 +111,7 @@ class Prep:
         MARSHALLINGERROR.
         """
         try:
-            fields = self._decode(kind, body)
+            fields = decode_record(kind, body)
         except JuteError as fault:
             if kind not in _COUNTED_UNREAD or isinstance(fault, requests.NullAclError):
                 return None
@@ -122,25 +143,6 @@ class Prep:
     def applied(self, zxid: int) -> None:
         """The tree holds everything up to `zxid` now."""
         self.changes.applied(zxid)
-
-    def _decode(self, kind: int, body: bytes) -> Any:
-        if kind == op.SET_DATA:
-            return requests.set_data(body)[0]
-        if kind in CREATE_KINDS:
-            return requests.create(body, with_ttl=kind == op.CREATE_TTL)[0]
-        if kind == op.DELETE:
-            return requests.path_version(body)[0]
-        if kind == op.SET_ACL:
-            return requests.set_acl(body)
-        if kind == op.MULTI:
-            return requests.multi(body)
-        if kind == op.DELETE_CONTAINER:
-            return requests.container_path(body)
-        if kind == op.CREATE_SESSION:
-            return requests.create_session(body)
-        if kind == op.RECONFIG:
-            return requests.reconfig(body)
-        return None
 
     def _dispatch(self, kind: int, caller: Caller, zxid: int, time_ms: int, fields: Any) -> Any:
         if kind in CREATE_KINDS:

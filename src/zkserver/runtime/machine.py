@@ -18,8 +18,6 @@ from zkserver.runtime import client_port, clock
 from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import StorageThread
-from zkserver.server.run import Batch
-from zkserver.server.server import Server
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
 from zkserver.storage.txnlog import TxnLogWriter
@@ -48,22 +46,21 @@ class Machine:
         self,
         writer: TxnLogWriter,
         loop: asyncio.AbstractEventLoop,
-        written: Callable[[Batch, float], None],
+        written: Callable[[list[object], float], None],
         failed: Callable[[FatalError], None],
     ) -> StorageThread:
         """Who writes the log beside the loop."""
-        return StorageThread(writer, loop, written, failed)
+        return StorageThread(writer, self.disk, loop, written, failed)
 
     def snapshots(
         self,
         config: Config,
         layout: Layout,
-        server: Server,
         roll_log: Callable[[], None],
         failed: Callable[[FatalError], None],
     ) -> Snapshots:
         """Who writes snapshots."""
-        return Snapshots(config, layout, server, roll_log, failed)
+        return Snapshots(config, layout, roll_log, failed)
 
     def hold_collector(self) -> None:
         """No cyclic garbage collection while the tree is restored."""

@@ -35,13 +35,17 @@ _FIRST_INHERITED_DESCRIPTOR = 3
 
 
 class Snapshots:
-    """Decides when a snapshot is due, and has one written at a time."""
+    """Decides when a snapshot is due, and has one written at a time.
+
+    It is of the tree of the server that it was told to `use`.
+    """
+
+    _server: Server
 
     def __init__(
         self,
         config: Config,
         layout: Layout,
-        server: Server,
         roll_log: Callable[[], None],
         failed: Callable[[FatalError], None],
         precise_ms: Callable[[], float] = clock.precise_ms,
@@ -54,7 +58,6 @@ class Snapshots:
         self._randint = randint
         self._config = config
         self._layout = layout
-        self._server = server
         self._roll_log = roll_log
         self._failed = failed
         self._child = 0
@@ -73,6 +76,10 @@ class Snapshots:
         self._txn_limit = half + self._randint(0, half)
         half_bytes = config.snap_size_limit_kb * 1024 // 2
         self._byte_limit = half_bytes + self._randint(0, max(half_bytes, 0))
+
+    def use(self, server: Server) -> None:
+        """From now on, snapshots are of this server's tree."""
+        self._server = server
 
     @property
     def under_way(self) -> bool:

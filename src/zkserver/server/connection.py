@@ -22,7 +22,6 @@ from zkserver.base import opcodes as op
 from zkserver.base.acl import AclList, Id
 from zkserver.base.errors import ClientError, ErrorCode, LinkError
 from zkserver.jute.codec import JuteError, unpack_int
-from zkserver.prep.prep import WRITES
 from zkserver.server import greeting
 from zkserver.server.reads import HANDLERS, MALFORMED, pack_reply
 from zkserver.server.run import Run
@@ -150,7 +149,10 @@ class Connection:
         xid = kind = 0
         server.chunk_ms = now_ms
         server.chunk_wall_ms = 0
-        submit = server.pipeline.submit
+        pipeline = server.pipeline
+        submit = pipeline.submit
+        handlers = pipeline.handlers
+        writes = pipeline.writes
         alive = server.sessions.touch(self.session_id, now_ms)
         free = alive and not server.guards_requests
         while position + _HEADER_SIZE <= size:
@@ -162,10 +164,10 @@ class Connection:
                 break
             count += 1
             start = position + _HEADER_SIZE
-            handler = HANDLERS.get(kind)
+            handler = handlers.get(kind)
             if handler is None:
                 if not (
-                    free and kind in WRITES and submit(self, kind, xid, chunk, start, stop)
+                    free and kind in writes and submit(self, kind, xid, chunk, start, stop)
                 ):
                     alive = self._other(kind, xid, chunk[start:stop], alive)
                 if kind == op.CLOSE_SESSION:
@@ -223,9 +225,9 @@ class Connection:
             self.close_after_output()
         elif not alive:
             return False
-        elif kind in HANDLERS and kind != MALFORMED:
+        elif kind in server.pipeline.handlers and kind != MALFORMED:
             self._queue(xid, kind, body)
-        elif kind in WRITES:
+        elif kind in server.pipeline.writes:
             self._write(kind, xid, body)
         else:
             self.out.append(pack_reply(16, xid, -1, int(ErrorCode.UNIMPLEMENTED)))
@@ -278,7 +280,7 @@ class Connection:
 
     def queued(self) -> int:
         """The number of requests that are under way."""
-        return sum(1 if isinstance(one, tuple) else len(one.writes) for one in self.waiting)
+        return sum(1 if isinstance(one, tuple) else len(one) for one in self.waiting)
 
     def refuse(self, xid: int, code: int) -> None:
         """A reply that is a header with an error and nothing else."""

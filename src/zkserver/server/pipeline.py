@@ -23,18 +23,19 @@ from zkserver.jute import codec
 from zkserver.jute.codec import pack_int
 from zkserver.jute.txns import Txn
 from zkserver.prep.common import PREPARERS
-from zkserver.prep.prep import Prep, Prepared
+from zkserver.prep.prep import WRITES, Prep, Prepared, Rules
 from zkserver.server import watching
 from zkserver.server.connection import CLOSED, OPEN, Connection
-from zkserver.server.reads import HEADER_SIZE, STAT_SIZE, pack_reply
+from zkserver.server.reads import HANDLERS, HEADER_SIZE, STAT_SIZE, pack_reply
 from zkserver.server.run import Batch, Run
+from zkserver.session import passwords
 
 if TYPE_CHECKING:
     from zkserver.server.server import Server
 
 SET_DATA = op.SET_DATA
 CREATE = op.CREATE
-_SESSION_KINDS = frozenset((op.CREATE_SESSION, op.CLOSE_SESSION))
+SESSION_KINDS = frozenset((op.CREATE_SESSION, op.CLOSE_SESSION))
 _WITH_STAT = frozenset((op.CREATE2, op.CREATE_TTL, op.CREATE_CONTAINER))
 
 _pack_multi_header = Struct(">i?i").pack
@@ -55,11 +56,25 @@ class Internal:
 class Pipeline:
     """See the module's docstring. One per server; used from the event loop only."""
 
-    def __init__(self, server: Server, prep: Prep, max_batch_size: int) -> None:
-        """`max_batch_size` bounds the transactions of a batch; 0 or less does not."""
+    # What is answered from the tree, and what goes through the pipeline, by opcode.
+    handlers = HANDLERS
+    writes = WRITES
+    # Sessions expire and containers are deleted by this server's word.
+    is_authority = True
+
+    def __init__(self, server: Server) -> None:
+        config = server.config
         self.server = server
-        self.prep = prep
-        self._max_batch_size = max_batch_size if max_batch_size > 0 else 1 << 62
+        rules = Rules(
+            config.skip_acl,
+            config.enforce_quota,
+            config.close_session_txn_enabled,
+            config.reconfig_enabled,
+        )
+        prep = self.prep = Prep(server.tree, server.sessions, server.providers, rules)
+        # 0 or less: no bound.
+        size = config.max_batch_size
+        self._max_batch_size = size if size > 0 else 1 << 62
         self._open = Batch()
         self._full: deque[Batch] = deque()
         # The run that the next write joins if it is of the same connection.
@@ -117,6 +132,23 @@ class Pipeline:
         )
         self._add(prepared, connection, op.CREATE_SESSION)
 
+    def resume_session(
+        self, connection: Connection, session_id: int, password: bytes | None
+    ) -> None:
+        """A client comes back with its session, if it is still one."""
+        server = self.server
+        is_valid = password == passwords.password(session_id) and server.sessions.set_timeout(
+            session_id, connection.session_timeout_ms, server.now_ms()
+        )
+        server.settle(connection, session_id, is_valid=is_valid)
+
+    def abandoned(self, connection: Connection) -> int:
+        """How many requests of a connection that is gone are under way no more.
+
+        Writes are counted when they are applied.
+        """
+        return sum(isinstance(one, tuple) for one in connection.waiting)
+
     def _add(self, prepared: Prepared, connection: Connection | None, kind: int) -> None:
         run = Run(connection, self.server.now_ms())
         run.kind = kind
@@ -152,32 +184,46 @@ class Pipeline:
 
     def durable(self, batch: Batch) -> None:
         """The batch is on disk: apply it, answer it, let the reads behind it go."""
-        server = self.server
         done = len(batch.entries)
-        zxid = self._applied_zxid
         for run in batch.runs:
-            connection = run.connection
-            if run.writes[0][0][2] != zxid + 1:
-                raise FatalError(
-                    ExitCode.UNEXPECTED_ERROR,
-                    f"transaction 0x{run.writes[0][0][2]:x} was to be applied after 0x{zxid:x}",
-                )
-            zxid = self._apply_run(run, connection)
-            if run.large_bytes:
-                server.large_requests.end(run.large_bytes)
-            if connection is None or connection.phase != OPEN:
-                continue
-            server.unflushed[connection] = None
-            waiting = connection.waiting
-            if waiting and waiting[0] is run:
+            done += self._finish(run)
+        self._account(len(batch.entries), done)
+
+    def _finish(self, run: Run, *, is_whole: bool = True) -> int:
+        """Apply a run and answer it; how many reads behind it were served.
+
+        One that is not whole stays where it is in its connection's queue.
+        """
+        server = self.server
+        connection = run.connection
+        first = run.writes[0][0][2]
+        if first != self._applied_zxid + 1:
+            raise FatalError(
+                ExitCode.UNEXPECTED_ERROR,
+                f"transaction 0x{first:x} was to be applied after 0x{self._applied_zxid:x}",
+            )
+        self._applied_zxid = self._apply_run(run, connection)
+        if run.large_bytes:
+            server.large_requests.end(run.large_bytes)
+        if connection is None or connection.phase != OPEN:
+            return 0
+        server.unflushed[connection] = None
+        waiting = connection.waiting
+        served = 0
+        if waiting and (waiting[0] is run or not is_whole):
+            connection.answered += len(run.writes)
+            if is_whole:
                 waiting.popleft()
-                connection.answered += len(run.writes)
                 if waiting:
-                    done += connection.serve_waiting()
-                connection.note_request(run.writes[-1][0][1], run.kind, run.since_ms)
-        self._applied_zxid = zxid
-        self.prep.applied(zxid)
-        server.stats.commits += len(batch.entries)
+                    served = connection.serve_waiting()
+            connection.note_request(run.writes[-1][0][1], run.kind, run.since_ms)
+        return served
+
+    def _account(self, commits: int, done: int) -> None:
+        """So many transactions were applied, and so many requests are answered."""
+        server = self.server
+        self.prep.applied(self._applied_zxid)
+        server.stats.commits += commits
         server.in_flight -= done
         server.flush_connections()
 
@@ -197,8 +243,8 @@ class Pipeline:
                 watching.deliver(fired)
             if kind == SET_DATA and answer:
                 out += (pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), result[3])
-            elif kind in _SESSION_KINDS:
-                self._session_changed(txn, connection)
+            elif kind in SESSION_KINDS:
+                session_changed(self.server, txn, connection)
             elif not answer:
                 continue
             elif kind == CREATE:
@@ -206,31 +252,31 @@ class Pipeline:
                 size = len(path)
                 out += (_pack_path_reply(_PATH_REPLY_SIZE + size, cxid, zxid, 0, size), path)
             else:
-                out += _reply(cxid, zxid, kind, result)
+                out += reply(cxid, zxid, kind, result)
         return zxid
 
-    def _session_changed(self, txn: Txn, connection: Connection | None) -> None:
-        """A session was opened or closed by a transaction."""
-        session_id, cxid, zxid, _, kind, body = txn
-        server = self.server
-        if kind == op.CREATE_SESSION:
-            if body is not None:
-                server.sessions.add(session_id, body[0], server.now_ms())
-            if connection is not None and connection.phase != CLOSED:
-                connection.settle(valid=True)
-            return
-        server.sessions.remove(session_id)
-        if connection is not None and connection.phase == OPEN:
-            connection.out.append(pack_reply(HEADER_SIZE, cxid, zxid, 0))
-            connection.answered += 1
-        for each in (connection, server.by_session.get(session_id)):
-            if each is not None and each.phase != CLOSED:
-                each.flush()
-                each.close()
+
+def session_changed(server: Server, txn: Txn, connection: Connection | None) -> None:
+    """A session was opened or closed by a transaction that `connection` asked for."""
+    session_id, cxid, zxid, _, kind, body = txn
+    if kind == op.CREATE_SESSION:
+        if body is not None:
+            server.sessions.add(session_id, body[0], server.now_ms())
+        if connection is not None and connection.phase != CLOSED:
+            connection.settle(valid=True)
+        return
+    server.sessions.remove(session_id)
+    if connection is not None and connection.phase == OPEN:
+        connection.out.append(pack_reply(HEADER_SIZE, cxid, zxid, 0))
+        connection.answered += 1
+    for each in (connection, server.by_session.get(session_id)):
+        if each is not None and each.phase != CLOSED:
+            each.flush()
+            each.close()
 
 
-def _reply(cxid: int, zxid: int, kind: int, result: Any) -> tuple[bytes, ...]:
-    """The frames of the reply to any write but setData and create: header and record."""
+def reply(cxid: int, zxid: int, kind: int, result: Any) -> tuple[bytes, ...]:
+    """The frames of the reply to a write of a client: header and record."""
     _, error, path, outcome = result
     if kind == op.MULTI:
         # A failed multi is told operation by operation; its header says 0.
@@ -241,7 +287,9 @@ def _reply(cxid: int, zxid: int, kind: int, result: Any) -> tuple[bytes, ...]:
     if kind in _WITH_STAT:
         record = codec.buffer(path) + outcome
         return pack_reply(HEADER_SIZE + len(record), cxid, zxid, 0), record
-    if kind == op.SET_ACL:
+    if kind == CREATE:
+        return pack_reply(_PATH_REPLY_SIZE + len(path), cxid, zxid, 0), codec.buffer(path)
+    if kind in (SET_DATA, op.SET_ACL):
         return pack_reply(_SET_REPLY_SIZE, cxid, zxid, 0), outcome
     return (pack_reply(HEADER_SIZE, cxid, zxid, 0),)
 

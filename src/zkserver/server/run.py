@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from zkserver.prep.prep import Prepared
@@ -14,7 +15,8 @@ class Run:
     """Writes of one connection (None: of the server itself) with no read between them.
 
     `writes` are `prep.Prepared`; `kind` is the last one's opcode, `since_ms` when the
-    first came, `large_bytes` what they take of the budget for large requests.
+    first came, `large_bytes` what they take of the budget for large requests. One without
+    writes is a barrier: what stands behind it waits for something else, a sync's word.
     """
 
     __slots__ = ("connection", "kind", "large_bytes", "since_ms", "writes")
@@ -25,6 +27,22 @@ class Run:
         self.kind = 0
         self.large_bytes = 0
         self.writes: list[Prepared] = []
+
+    def __len__(self) -> int:
+        return len(self.writes)
+
+
+class Forwards(Run):
+    """Writes of one connection that the leader was sent; `cxids` are those not yet answered."""
+
+    __slots__ = ("cxids",)
+
+    def __init__(self, connection: Connection | None, since_ms: int) -> None:
+        super().__init__(connection, since_ms)
+        self.cxids: deque[int] = deque()
+
+    def __len__(self) -> int:
+        return len(self.cxids)
 
 
 class Batch:

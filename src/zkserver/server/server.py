@@ -6,7 +6,7 @@ The runtime makes one from what was restored, gives every accepted socket a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from zkserver.base import opcodes as op
@@ -14,16 +14,18 @@ from zkserver.base.acl import Id
 from zkserver.base.auth import Providers
 from zkserver.base.config import Config
 from zkserver.base.errors import LinkError
-from zkserver.prep.prep import Prep, Rules
 from zkserver.server.connection import CLOSED, Connection
 from zkserver.server.containers import ContainerReaper
-from zkserver.server.pipeline import Pipeline
+from zkserver.server.reads import Handler
 from zkserver.server.stats import ServerStats
 from zkserver.server.throttle import ConnectionThrottle, LargeRequests
-from zkserver.session import handshake, passwords
+from zkserver.session import handshake
 from zkserver.session.handshake import ConnectRequest
 from zkserver.session.tracker import SessionTracker
 from zkserver.tree.tree import DataTree
+
+# A standalone Apache server calls itself 1 in session ids, whatever its myid.
+STANDALONE_ID = 1
 
 
 class Host(Protocol):
@@ -51,8 +53,48 @@ class Host(Protocol):
         """Open file descriptors, and how many there may be."""
 
 
+class Requests(Protocol):
+    """The way of requests that are not answered on the spot; it differs by role.
+
+    `handlers` answer from the tree, `writes` are what `submit` takes, by opcode. `is_authority`:
+    sessions expire by this server's word.
+    """
+
+    @property
+    def handlers(self) -> Mapping[int, Handler]: ...
+    @property
+    def writes(self) -> frozenset[int]: ...
+    @property
+    def is_authority(self) -> bool: ...
+
+    def submit(
+        self, connection: Connection, kind: int, cxid: int, data: bytes, start: int, stop: int
+    ) -> bool:
+        """Take a client's write, its record being `data[start:stop]`; False: it cannot be read."""
+
+    def submit_internal(self, kind: int, session_id: int, body: bytes = b"") -> None:
+        """A write of the server's own; an authority only."""
+
+    def open_session(self, connection: Connection) -> None:
+        """Have the connection's new session logged; the connection waits for it."""
+
+    def resume_session(
+        self, connection: Connection, session_id: int, password: bytes | None
+    ) -> None:
+        """A client comes back with its session: `Server.settle` it, now or later."""
+
+    def end_run(self) -> None:
+        """A read waits behind the last write."""
+
+    def abandoned(self, connection: Connection) -> int:
+        """How many requests of a closed connection are under way no more."""
+
+
 class Server:
     """The state that connections share. Times: `now_ms` monotonic, `wall_ms` the calendar's."""
+
+    # Whoever makes a server gives it the way that its role's requests go.
+    pipeline: Requests
 
     def __init__(
         self,
@@ -63,6 +105,7 @@ class Server:
         host: Host,
         now_ms: Callable[[], int],
         wall_ms: Callable[[], int],
+        server_id: int = STANDALONE_ID,
     ) -> None:
         self.config = config
         self.tree = tree
@@ -74,18 +117,9 @@ class Server:
         self.started_ms = now_ms()
         # Kept for the words gtmk and stmk; Java's default. Nothing is traced by it.
         self.trace_mask: int = 306
-        # A standalone Apache server calls itself 1 here, whatever its myid.
-        self.sessions = SessionTracker(config.tick_time_ms, 1, now_ms())
+        self.sessions = SessionTracker(config.tick_time_ms, server_id, now_ms())
         for session_id, timeout_ms in session_timeouts_ms.items():
             self.sessions.add(session_id, timeout_ms, now_ms())
-        rules = Rules(
-            config.skip_acl,
-            config.enforce_quota,
-            config.close_session_txn_enabled,
-            config.reconfig_enabled,
-        )
-        prep = Prep(tree, self.sessions, providers, rules)
-        self.pipeline = Pipeline(self, prep, config.max_batch_size)
         self.containers = ContainerReaper(self)
         self.large_requests = LargeRequests(
             config.large_request_max_bytes, config.large_request_threshold
@@ -144,8 +178,7 @@ class Server:
         self.tree.child_watches.remove_watcher(connection)
         self._throttled.pop(connection, None)
         self._sessionless.pop(connection, None)
-        # Reads that wait will never be served; writes are counted when applied.
-        self.in_flight -= sum(isinstance(entry, tuple) for entry in connection.waiting)
+        self.in_flight -= self.pipeline.abandoned(connection)
         connection.waiting.clear()
 
     def report(self, connection: Connection, reason: str) -> None:
@@ -182,17 +215,17 @@ class Server:
             self.pipeline.open_session(connection)
             return
         self.stats.connection_revalidations += 1
-        session_id = request.session_id
-        valid = request.password == passwords.password(session_id)
-        if valid and self.sessions.set_timeout(session_id, timeout_ms, self.now_ms()):
+        self.pipeline.resume_session(connection, request.session_id, request.password)
+
+    def settle(self, connection: Connection, session_id: int, *, is_valid: bool) -> None:
+        """Whether a client that came back has its session still."""
+        if is_valid:
             older = self.by_session.get(session_id)
             if older is not None:
                 older.close()
             connection.session_id = session_id
             self.by_session[session_id] = connection
-            connection.settle(valid=True)
-        else:
-            connection.settle(valid=False)
+        connection.settle(valid=is_valid)
 
     # Identity
 
@@ -227,15 +260,16 @@ class Server:
 
     def tick(self, now_ms: int) -> None:
         """Expire what is due: sessions, idle connections, empty containers, aged TTL nodes."""
-        for session_id in self.sessions.expired(now_ms):
-            self.stats.sessions_expired += 1
-            self.host.report(
-                "session expired",
-                session=f"0x{session_id & 0xFFFFFFFFFFFFFFFF:x}",
-                timeout_ms=self.sessions.timeout_ms(session_id),
-            )
-            self.pipeline.submit_internal(op.CLOSE_SESSION, session_id)
-        self.containers.tick(now_ms)
+        if self.pipeline.is_authority:
+            for session_id in self.sessions.expired(now_ms):
+                self.stats.sessions_expired += 1
+                self.host.report(
+                    "session expired",
+                    session=f"0x{session_id & 0xFFFFFFFFFFFFFFFF:x}",
+                    timeout_ms=self.sessions.timeout_ms(session_id),
+                )
+                self.pipeline.submit_internal(op.CLOSE_SESSION, session_id)
+            self.containers.tick(now_ms)
         while self._sessionless:
             connection, until_ms = next(iter(self._sessionless.items()))
             if until_ms > now_ms:

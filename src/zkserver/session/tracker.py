@@ -29,9 +29,10 @@ class Bucket(NamedTuple):
 
 
 class _Session:
-    __slots__ = ("bucket_ms", "timeout_ms")
+    __slots__ = ("bucket_ms", "owner", "timeout_ms")
 
     def __init__(self, timeout_ms: int, bucket_ms: int) -> None:
+        self.owner: int | None = None
         self.timeout_ms = timeout_ms
         self.bucket_ms = bucket_ms
 
@@ -95,6 +96,22 @@ class SessionTracker:
         if due_ms < session.bucket_ms:
             self._move(session_id, session, due_ms)
         return True
+
+    def resume(self, session_id: int, timeout_ms: int, now_ms: int) -> None:
+        """The leader says that a session lives, which this server may not have heard of yet."""
+        if not self.set_timeout(session_id, timeout_ms, now_ms):
+            self._track(session_id, timeout_ms, now_ms)
+
+    def owner(self, session_id: int) -> int | None:
+        """By which link the session's client came last; None: nobody has said."""
+        session = self._sessions.get(session_id)
+        return None if session is None else session.owner
+
+    def set_owner(self, session_id: int, link: int) -> None:
+        """The session's client comes by this link now; nothing happens if it is unknown."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.owner = link
 
     def is_closing(self, session_id: int) -> bool:
         """Whether the session is known but takes no more requests."""

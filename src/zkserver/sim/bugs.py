@@ -17,10 +17,10 @@ from zkserver.jute.txns import Txn
 from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.storage_thread import StorageThread
 from zkserver.server.connection import Connection
-from zkserver.server.run import Batch
 from zkserver.session.tracker import SessionTracker
 from zkserver.sim.disk import SimDisk, SimFile
-from zkserver.sim.standalone import SimMachine, SimProcess, SimStorage, Standalone
+from zkserver.sim.machine import SimMachine, SimStorage
+from zkserver.sim.standalone import SimProcess, Standalone
 from zkserver.storage.txnlog import HEADER_BYTES, TxnLogWriter
 from zkserver.tree.tree import DataTree
 
@@ -47,13 +47,13 @@ SEEDS_TO_FIND = {
 
 
 class _HastyStorage(SimStorage):
-    def write(self, batch: Batch) -> None:
+    def log(self, tokens: list[object], entries: list[bytes]) -> None:
         machine = self.machine
         machine.sim_disk.hold_syncs()
-        self.writer.write(batch.entries)
+        self.writer.write(entries)
         for sync in machine.sim_disk.release_syncs():
             machine.later(machine.begin_sync(), sync)
-        machine.later(0, self.written, batch, 5.0)
+        machine.later(0, self.done, tokens, 5.0)
 
 
 class _HastyMachine(SimMachine):
@@ -61,7 +61,7 @@ class _HastyMachine(SimMachine):
         self,
         writer: TxnLogWriter,
         loop: asyncio.AbstractEventLoop,  # noqa: ARG002
-        written: Callable[[Batch, float], None],
+        written: Callable[[list[object], float], None],
         failed: Callable[[FatalError], None],
     ) -> StorageThread:
         return cast(StorageThread, _HastyStorage(self, writer, written, failed))
@@ -164,10 +164,10 @@ class _KeepingTree(DataTree):
 
 
 class _KeepingProcess(SimProcess):
-    def _restore(self) -> Any:
-        restored, tree, providers = super()._restore()
+    def make_tree(self) -> DataTree:
+        tree = super().make_tree()
         tree.__class__ = _KeepingTree
-        return restored, tree, providers
+        return tree
 
 
 # Sessions expire two ticks too early, but for the rounding up to one.
@@ -179,8 +179,8 @@ class _HastyTracker(SessionTracker):
 
 
 class _HastyExpiry(SimProcess):
-    def _start_storage(self, restored: Any) -> None:
-        super()._start_storage(restored)
+    def _start_storage(self) -> None:
+        super()._start_storage()
         self.server.sessions.__class__ = _HastyTracker
 
 

@@ -46,7 +46,8 @@ class Verdict:
 class Evidence:
     """All that is known of a run when it is over. `audits` and `stuck` are breaches found in it.
 
-    `log_reads` is false if the log on the disk is damaged, and `log` then empty.
+    `log_reads` is false if the log on the disk is damaged, and `log` then empty. A session may
+    expire `expiry_slack_ms` before its timeout: the leader need not hear all that a follower does.
     """
 
     history: History
@@ -54,6 +55,7 @@ class Evidence:
     log_reads: bool = True
     audits: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    expiry_slack_ms: int = 0
 
     def __post_init__(self) -> None:
         self.model: Model = build(self.history, self.log)
@@ -198,10 +200,10 @@ def ephemerals(evidence: Evidence) -> Iterator[str]:
         gone = [change for at, change in changes if at > zxid]
         if gone and gone[0] is None:
             yield from _gone_too_early(evidence, request, zxid, alive)
-    yield from _expired_too_early(history)
+    yield from _expired_too_early(history, evidence.expiry_slack_ms)
 
 
-def _expired_too_early(history: History) -> Iterator[str]:
+def _expired_too_early(history: History, slack_ms: int) -> Iterator[str]:
     """A session lives for its timeout after the last request that it was answered.
 
     It may go on after its expiry if the server lost power before that was on disk.
@@ -219,7 +221,7 @@ def _expired_too_early(history: History) -> Iterator[str]:
             continue
         idle_s = at_s - max(asked_s)
         # The server counts whole milliseconds.
-        if idle_s * 1000 < session.timeout_ms - 1:
+        if idle_s * 1000 < session.timeout_ms - 1 - slack_ms:
             yield (
                 f"session 0x{session_id:x} of {session.client}: expired {idle_s:.3f} s after a "
                 f"request that was answered, its timeout is {session.timeout_ms} ms"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from collections.abc import Sequence
 from struct import Struct
 
 from zkserver.base import opcodes as op
@@ -154,10 +155,19 @@ class Link(asyncio.Protocol):
 
 
 class SimClient:
-    """`think_s` is the longest pause between two rounds of requests."""
+    """`servers` are hosts, one of which is taken by chance for each connection.
+
+    `think_s` is the longest pause between two rounds of requests.
+    """
 
     def __init__(
-        self, world: World, history: History, name: str, server: str, port: int, timeout_ms: int
+        self,
+        world: World,
+        history: History,
+        name: str,
+        servers: Sequence[str],
+        port: int,
+        timeout_ms: int,
     ) -> None:
         self.world = world
         self.loop = world.loop
@@ -176,7 +186,8 @@ class SimClient:
         self.stopping = False
         # Asked one by one before anything else, if need be on several connections.
         self.script: list[Request] = []
-        self._address = (server, port)
+        self.servers = servers
+        self._port = port
         self._xid = 0
         self._writes = 0
 
@@ -203,8 +214,10 @@ class SimClient:
         """Live until `stop`, and close the session then."""
         while not self.is_done:
             try:
+                servers = self.servers
+                server = servers[0] if len(servers) == 1 else self.chance.choice(servers)
                 _, link = await self.loop.create_connection(
-                    lambda: Link(self), *self._address, give_up_s=REPLY_TIMEOUT_S
+                    lambda: Link(self), server, self._port, give_up_s=REPLY_TIMEOUT_S
                 )
             except OSError:
                 await self.pause(1.0)

@@ -20,8 +20,9 @@ from zkserver.sim import history as words
 from zkserver.sim.checkers import INVALID, Evidence, Verdict, judge
 from zkserver.sim.client import SimClient
 from zkserver.sim.history import History
+from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.loop import Deadlock
-from zkserver.sim.standalone import CLIENT_PORT, Standalone
+from zkserver.sim.standalone import Standalone
 from zkserver.sim.world import World
 from zkserver.storage import recovery
 from zkserver.storage.disk import Disk
@@ -75,7 +76,7 @@ class Report:
     """What came of a run. `events` are its lines, `digest` their digest."""
 
     seed: int | str
-    options: Options
+    options: object
     verdicts: list[Verdict]
     digest: str
     events: list[str] = field(repr=False)
@@ -117,7 +118,7 @@ class Run:
     def _client(self, name: str) -> SimClient:
         options = self.options
         client = SimClient(
-            self.world, self.history, name, SERVER, CLIENT_PORT, options.session_timeout_ms
+            self.world, self.history, name, [SERVER], CLIENT_PORT, options.session_timeout_ms
         )
         client.think_s = options.think_s
         return client

@@ -87,16 +87,18 @@ def restore(
     settings: RestoreSettings,
     warn: Callable[[str], object],
     progress: Callable[[str, int], object] | None = None,
+    replayed: Callable[[int, bytes], object] | None = None,
 ) -> Restored:
     """Fill `tree` from the data directory, make it if it is new, and say what was found.
 
     `warn` gets a line for whatever an operator should know. `progress` is told now
-    and then ("znodes" or "transactions", how many so far). Raises StorageError if
+    and then ("znodes" or "transactions", how many so far), `replayed` of the zxid and
+    the entry of every transaction that was behind the snapshot. Raises StorageError if
     something is missing or damaged, or FatalError if the disk fails.
     """
     try:
         names.prepare(disk, layout, settings.autocreate_folders)
-        return _Recovery(disk, layout, tree, settings, warn, progress).run()
+        return _Recovery(disk, layout, tree, settings, warn, progress, replayed).run()
     except OSError as error:
         raise StorageError(
             f"cannot read the data directory: {error}", ExitCode.UNABLE_TO_ACCESS_DATADIR
@@ -112,6 +114,7 @@ class _Recovery:
         settings: RestoreSettings,
         warn: Callable[[str], object],
         progress: Callable[[str, int], object] | None,
+        replayed: Callable[[int, bytes], object] | None,
     ) -> None:
         self._disk = disk
         self._layout = layout
@@ -119,6 +122,7 @@ class _Recovery:
         self._settings = settings
         self._warn = warn
         self._progress = progress
+        self._replayed = replayed
         self._result = Restored()
         # The digest of a snapshot that is ahead of its name, until replay gets there.
         self._awaited: TreeDigest | None = None
@@ -286,6 +290,8 @@ class _Recovery:
             elif kind == op.CLOSE_SESSION:
                 sessions.pop(txn[0], None)
             tree.apply(txn)
+            if self._replayed is not None:
+                self._replayed(zxid, entry)
             if check_digests:
                 if self._awaited is not None:
                     self._compare_awaited(zxid)

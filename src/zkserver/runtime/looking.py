@@ -1,0 +1,78 @@
+"""A peer that looks for a leader: its election, the election port and a timer.
+
+The election goes on being told of notifications once there is a leader, for others may look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from zkserver.election.election import Effects, Election
+from zkserver.election.votes import Vote
+from zkserver.jute.notifications import Notification
+from zkserver.runtime.election_port import ElectionPort
+
+Heard = Callable[[int, Notification], None]
+MakePort = Callable[[Heard, Callable[[], None]], ElectionPort]
+
+
+class Looking:
+    """One peer's elections, one after another."""
+
+    def __init__(
+        self,
+        election: Election,
+        make_port: MakePort,
+        loop: asyncio.AbstractEventLoop,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.election = election
+        self._port = make_port(self._heard, self._links_changed)
+        self._loop = loop
+        self._now_ms = now_ms
+        self._timer: asyncio.TimerHandle | None = None
+        self._decided: asyncio.Future[Vote] = loop.create_future()
+
+    async def open(self) -> None:
+        """Bind the election port. Raises `FatalError` if it cannot be had."""
+        await self._port.open()
+
+    def close(self) -> None:
+        """Close the port and all its links."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._port.close()
+
+    async def look(self, last_zxid: int, current_epoch: int) -> Vote:
+        """The vote that wins; `election.state` is the role then."""
+        self._decided = self._loop.create_future()
+        self._links_changed()
+        self._carry_out(self.election.begin(last_zxid, current_epoch, self._now_ms()))
+        return await self._decided
+
+    def _heard(self, sender: int, notification: Notification) -> None:
+        self._carry_out(self.election.receive(sender, notification, self._now_ms()))
+
+    def _links_changed(self) -> None:
+        reach = [self.election.server_id, *self._port.reach()]
+        self._carry_out(self.election.reach(reach, self._now_ms()))
+
+    def _wake(self) -> None:
+        is_delivered = self._port.is_delivered
+        self._carry_out(self.election.wake(self._now_ms(), delivered=is_delivered))
+
+    def _carry_out(self, effects: Effects) -> None:
+        for receiver, notification in effects.send:
+            self._port.send(receiver, notification)
+        if effects.reconnect:
+            self._port.reconnect()
+        if effects.decided is not None and not self._decided.done():
+            self._decided.set_result(effects.decided)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_ms = self.election.deadline_ms
+        if due_ms is not None:
+            delay_ms = max(due_ms - self._now_ms(), 0)
+            self._timer = self._loop.call_later(delay_ms / 1000, self._wake)

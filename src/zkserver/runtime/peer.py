@@ -1,0 +1,467 @@
+"""A peer of an ensemble: the loop of its roles, with everything a role needs of the outside.
+
+    restore, epochs, ports  ->  LOOKING -> LEADING | FOLLOWING | OBSERVING -> LOOKING -> ...
+
+The election (`election`) and the roles (`server.role`) are told of packets, disks and time, and
+say what to do; here are the sockets, the storage thread and the clock that they need. Between two
+roles everything that the earlier one has written is waited for, and what it had logged and not
+committed is taken into the tree: the vote says what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from zkserver.base.config import Config
+from zkserver.base.errors import ExitCode, FatalError
+from zkserver.base.members import text_of
+from zkserver.base.quorum import verifier_of
+from zkserver.base.zxid import hex_zxid
+from zkserver.election.election import Election, Timing
+from zkserver.election.votes import Vote
+from zkserver.jute.notifications import PeerState
+from zkserver.runtime import logs, peer_storage, quorum_port
+from zkserver.runtime.client_port import ClientProtocol
+from zkserver.runtime.election_port import ElectionPort
+from zkserver.runtime.looking import Heard, Looking
+from zkserver.runtime.machine import Machine
+from zkserver.runtime.process import TICK_MS, Process
+from zkserver.runtime.quorum_port import QuorumLink
+from zkserver.server.database import Database
+from zkserver.server.leading import LeaderRole
+from zkserver.server.learning import LearnerRole
+from zkserver.server.role import Job, Role
+from zkserver.server.server import Server
+from zkserver.storage.log_on_disk import LogFiles
+from zkserver.storage.recovery import Restored
+from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
+from zkserver.zab.effects import LEADER_LINK, CutLog, Entry, EpochFile, StoreEpoch
+from zkserver.zab.leader import Leader, LeaderSettings
+from zkserver.zab.learner import Learner, LearnerSettings
+
+log = logs.get_log("peer")
+
+AnyRole = TypeVar("AnyRole", LeaderRole, LearnerRole)
+
+
+class NotServing(asyncio.Protocol):
+    """A client that comes while there is no leader: it is hung up on, and tries elsewhere."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say nothing, as Apache's server does."""
+        transport.close()
+
+
+class PeerProcess(Process):
+    """A running peer; the host of its roles, and of the server that they open."""
+
+    leader_class = Leader
+    learner_class = Learner
+    election_class = Election
+
+    def __init__(
+        self,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        started_ms: float,
+        machine: Machine | None = None,
+    ) -> None:
+        super().__init__(config, loop, started_ms, machine)
+        if config.server_id is None:
+            raise FatalError(ExitCode.UNEXPECTED_ERROR, f"no myid file in {config.data_dir}")
+        self.server_id = config.server_id
+        self.membership = config.membership
+        self.verifier = verifier_of(config.membership)
+        self.config_text = text_of(config.membership)
+        self.database = self._make_database()
+        self.epochs = {EpochFile.ACCEPTED: 0, EpochFile.CURRENT: 0}
+        self.state = PeerState.LOOKING
+        self.role: LeaderRole | LearnerRole | None = None
+        self.server: Server | None = None
+        self.looking = Looking(
+            self._make_election(), self._make_election_port, loop, self.machine.now_ms
+        )
+        self._links: dict[int, QuorumLink] = {}
+        self._last_link = LEADER_LINK
+        self._ended: asyncio.Future[str] = loop.create_future()
+        self._settled: asyncio.Future[None] | None = None
+        self._flush_is_due = False
+
+    def _make_database(self) -> Database:
+        return Database(self.make_tree, self._committed_log())
+
+    def _committed_log(self) -> CommittedLog:
+        return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
+
+    def _make_election(self) -> Election:
+        timing = Timing(
+            shortest_interval_ms=self.config.min_notification_interval_ms,
+            longest_interval_ms=self.config.max_notification_interval_ms,
+        )
+        return self.election_class(self.server_id, self.verifier, self.config_text, timing)
+
+    def _make_election_port(self, heard: Heard, links_changed: Callable[[], None]) -> ElectionPort:
+        config = self.config
+        return ElectionPort(
+            self.server_id,
+            {
+                member.server_id: [(each.host, each.election_port) for each in member.addresses]
+                for member in self.membership.members
+            },
+            self.loop,
+            heard,
+            links_changed,
+            self.report,
+            connect_timeout_ms=config.cnx_timeout_ms,
+            bind_retries=config.election_port_bind_retry,
+            bind_host="" if config.quorum_listen_on_all_ips else None,
+            multi_address_enabled=config.multi_address_enabled,
+        )
+
+    # Life
+
+    async def serve(self) -> None:
+        """Start, take one role after another until asked to stop, stop."""
+        self._listen()
+        restored = self._read_database()
+        self.epochs = peer_storage.recover_epochs(
+            self.machine.disk, self.layout, self.database.last_zxid
+        )
+        self._start_storage()
+        await self.looking.open()
+        await self._accept(self._make_protocol)
+        self._announce(f"peer {self.server_id}", restored, self.database.tree.znode_count())
+        self._tick()
+        roles = self.loop.create_task(self._take_roles())
+        roles.add_done_callback(self._roles_ended)
+        await self._done
+        roles.cancel()
+        self._stop()
+
+    def _roles_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, FatalError):
+            self.fail(error)
+        elif error is not None:
+            self.unexpected(self.loop, {"message": "the peer's loop", "exception": error})
+
+    async def _take_roles(self) -> None:
+        while True:
+            vote = await self._look()
+            if vote.leader == self.server_id:
+                await self._lead()
+            else:
+                await self._learn(vote)
+            if self.state is PeerState.OBSERVING:
+                pause_ms = self.machine.random() * self.config.observer_election_delay_ms
+                await asyncio.sleep(pause_ms / 1000)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        if self.server is None:
+            return NotServing()
+        return ClientProtocol(self.server, self.config.client_tcp_keep_alive)
+
+    # Storage
+
+    def _read_database(self) -> Restored:
+        tree = self.make_tree()
+        recent = self._committed_log()
+
+        def replayed(zxid: int, entry: bytes) -> None:
+            recent.append((zxid, entry))
+
+        restored = self._restore(tree, replayed)
+        tree.last_zxid = restored.last_zxid
+        is_exact = not restored.digest_mismatches and restored.uncovered_digest_zxid is None
+        self.database.replace(tree, restored.sessions, recent, is_exact=is_exact)
+        return restored
+
+    def _start_storage(self) -> None:
+        machine = self.machine
+        self._storage = machine.storage(self._log_writer(), self.loop, self._stored, self.fail)
+        self._storage.start()
+        self._snapshots = machine.snapshots(self.config, self.layout, self._roll_log, self.fail)
+
+    def _roll_log(self) -> None:
+        self._storage.carry_out(None, lambda *_: None, closes_log=True)
+
+    def store(self, role: Role, job: Job) -> None:
+        """Give the storage a job of a role."""
+        storage, layout = self._storage, self.layout
+        token = role, job
+        if isinstance(job, list):
+            storage.write(token, [entry for _, entry in job])
+        elif isinstance(job, StoreEpoch):
+            work = partial(peer_storage.store_epoch, layout, job)
+            storage.carry_out(token, work, closes_log=False)
+        else:
+            # What a snapshot under way holds may be about to go.
+            self._snapshots.stop()
+            if isinstance(job, CutLog):
+                cut = partial(peer_storage.cut_log, layout, job.zxid)
+            else:
+                cut = partial(
+                    peer_storage.store_snapshot, layout, job.zxid, self.database, self.config
+                )
+            storage.carry_out(token, cut, closes_log=True)
+
+    def _stored(self, tokens: list[object], sync_ms: float) -> None:
+        """Orders are durable: tell the roles that gave them."""
+        counts: dict[Role, int] = {}
+        for token in tokens:
+            if isinstance(token, tuple):
+                role, job = token
+                counts[role] = counts.get(role, 0) + 1
+                if isinstance(job, StoreEpoch) and job.file in self.epochs:
+                    self.epochs[job.file] = job.epoch
+        for role, count in counts.items():
+            role.stored(count)
+        if self.server is not None:
+            self._note_sync(self.server, sync_ms)
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+
+    def reload(self) -> None:
+        """Read the database again from what is on the disk."""
+        self._read_database()
+        log.info("read the database again", zxid=f"0x{hex_zxid(self.database.last_zxid)}")
+
+    async def _look(self) -> Vote:
+        self.state = PeerState.LOOKING
+        self._note_state("")
+        vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
+        self.state = self.looking.election.state
+        return vote
+
+    # Roles
+
+    async def _lead(self) -> None:
+        config = self.config
+        settings = LeaderSettings(
+            self.server_id,
+            config.tick_time_ms,
+            config.init_limit_ticks,
+            config.sync_limit_ticks,
+            self.membership.version,
+            self.config_text,
+            config.snapshot_size_factor,
+            config.force_snapshot_sync,
+        )
+        core = self._make_leader(settings)
+        role = self._begin(LeaderRole(core, self.database, self))
+        self._note_state("")
+        member = self.membership.find(self.server_id)
+        acceptor = None
+        try:
+            if member is not None:
+                acceptor = await quorum_port.listen(
+                    self.loop, member.addresses[0], self._make_learner_link
+                )
+            role.begin()
+            reason = await self._ended
+        except OSError as error:
+            reason = f"cannot listen for learners: {error}"
+        if acceptor is not None:
+            acceptor.close()
+        await self._end(role, reason)
+
+    def _make_leader(self, settings: LeaderSettings) -> Leader:
+        return self.leader_class(
+            settings,
+            self.verifier,
+            self.epochs[EpochFile.ACCEPTED],
+            self.epochs[EpochFile.CURRENT],
+            self.database.last_zxid,
+            self.database.committed,
+            LogFiles(self.machine.disk, self.layout),
+            self.machine.now_ms(),
+        )
+
+    async def _learn(self, vote: Vote) -> None:
+        config = self.config
+        self._note_state(f"of {vote.leader}")
+        settings = LearnerSettings(
+            self.server_id,
+            self.state is PeerState.OBSERVING,
+            config.tick_time_ms,
+            config.init_limit_ticks,
+            config.sync_limit_ticks,
+            self.membership.version,
+            config.sync_enabled
+            if config.observer_sync_enabled is None
+            else config.observer_sync_enabled,
+        )
+        role = self._begin(LearnerRole(self._make_learner(settings), self.database, self))
+        leader = self.membership.find(vote.leader)
+        reason = await quorum_port.connect(
+            self.loop,
+            leader.addresses if leader is not None else (),
+            partial(QuorumLink, LEADER_LINK, self._link_opened, self._received, self._link_lost),
+            limit_ms=config.init_limit_ticks * config.tick_time_ms,
+            retry_delay_ms=config.leader_connect_delay_during_retry_ms,
+        )
+        if reason is not None:
+            role.link_down(f"cannot connect to the leader: {reason}")
+        await self._end(role, await self._ended)
+
+    def _make_learner(self, settings: LearnerSettings) -> Learner:
+        return self.learner_class(
+            settings,
+            self.epochs[EpochFile.ACCEPTED],
+            self.epochs[EpochFile.CURRENT],
+            self.database.last_zxid,
+            self.database.committed,
+            self.machine.now_ms(),
+        )
+
+    def _begin(self, role: AnyRole) -> AnyRole:
+        self.role = role
+        self._ended = self.loop.create_future()
+        return role
+
+    async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> None:
+        """Close everything of a role, and wait until its writes are on disk."""
+        log.info("the role has ended", role=self.state.name, reason=reason)
+        self.role = self.server = None
+        role.close()
+        links, self._links = self._links, {}
+        for link in links.values():
+            link.hang_up()
+        while not role.is_stored:
+            self._settled = self.loop.create_future()
+            await self._settled
+        self._settled = None
+        if isinstance(role, LearnerRole) and role.is_receiving_tree:
+            self.reload()
+        else:
+            role.settle()
+
+    # Host of the roles
+
+    def transmit(self, link: int, data: bytes) -> None:
+        """Bytes for a link."""
+        if link in self._links:
+            self._links[link].write(data)
+
+    def hang_up(self, link: int, reason: str) -> None:
+        """Close a learner's link."""
+        log.info("closing a learner's link", link=link, reason=reason)
+        there = self._links.pop(link, None)
+        if there is not None:
+            there.hang_up()
+
+    def open_server(self) -> Server:
+        """A server over the database, for the clients of this role."""
+        machine = self.machine
+        return Server(
+            self.config,
+            self.database.tree,
+            self.database.timeouts_ms(),
+            self.providers,
+            self,
+            machine.now_ms,
+            machine.wall_ms,
+            self.server_id,
+        )
+
+    def serving(self, epoch: int) -> None:
+        """The role is in broadcast: clients are welcome."""
+        if self.role is None or self.role.server is None:
+            return
+        self.server = self.role.server
+        self.looking.election.update_election_vote(epoch)
+        self._snapshots.use(self.server)
+        self._note_state(f"serves in epoch {epoch}")
+
+    def ended(self, reason: str) -> None:
+        """The core has given its role up."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    def note(self, line: str) -> None:
+        """A line for the log."""
+        log.info(line)
+
+    def now_ms(self) -> int:
+        """The monotonic clock."""
+        return self.machine.now_ms()
+
+    def committed(self, entries: list[Entry]) -> None:
+        """Txns were applied: while clients are served, a snapshot may be due."""
+        if self.server is not None:
+            self._snapshots.committed(len(entries), self._storage.bytes_since_snapshot())
+
+    def tree_received(self, zxid: int) -> None:
+        """The leader's tree has come whole."""
+        znodes = self.database.tree.znode_count()
+        log.info("received the leader's tree", zxid=f"0x{hex_zxid(zxid)}", znodes=znodes)
+
+    def batch_is_open(self) -> None:
+        """Clients have asked for something; when the turn ends, it goes its way."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if self.role is not None:
+            self.role.flush()
+
+    # Links
+
+    def _make_learner_link(self) -> QuorumLink:
+        self._last_link += 1
+        return QuorumLink(self._last_link, self._link_opened, self._received, self._link_lost)
+
+    def _link_opened(self, link: QuorumLink) -> None:
+        role = self.role
+        if role is None or role.has_ended:
+            link.hang_up()
+            return
+        self._links[link.number] = link
+        if isinstance(role, LeaderRole):
+            role.link_up(link.number)
+        else:
+            role.link_up()
+
+    def _received(self, number: int, data: bytes) -> None:
+        role = self.role
+        if isinstance(role, LeaderRole):
+            role.receive(number, data)
+        elif role is not None:
+            role.receive(data)
+
+    def _link_lost(self, number: int, reason: str) -> None:
+        if self._links.pop(number, None) is None or self.role is None:
+            return
+        if isinstance(self.role, LeaderRole):
+            self.role.link_down(number)
+        else:
+            self.role.link_down(reason)
+
+    # Time, and the end
+
+    def _tick(self) -> None:
+        if self.role is not None:
+            self.role.tick(self.machine.now_ms())
+        self.loop.call_later(min(TICK_MS, self.config.tick_time_ms / 4) / 1000, self._tick)
+
+    def _note_state(self, detail: str) -> None:
+        log.info("peer state", state=self.state.name, detail=detail)
+
+    def _stop(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self.looking.close()
+        role, self.role, self.server = self.role, None, None
+        if role is not None:
+            role.close()
+        for link in self._links.values():
+            link.hang_up()
+        self._snapshots.stop()
+        self._storage.stop()
+        self._purging.stop()
+        log.info("stopped", zxid=f"0x{hex_zxid(self.database.last_zxid)}")

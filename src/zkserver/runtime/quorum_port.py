@@ -1,0 +1,101 @@
+"""The quorum port: the leader's listener, and a learner's way to it.
+
+A link is a number and a transport; what its bytes mean is the role's affair (`server.role`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from zkserver.base.members import Address
+
+CONNECT_TRIES = 5
+
+Received = Callable[[int, bytes], None]
+Lost = Callable[[int, str], None]
+
+
+class QuorumLink(asyncio.Protocol):
+    """One connection between a leader and a learner, under its `number`."""
+
+    def __init__(
+        self, number: int, opened: Callable[[QuorumLink], None], received: Received, lost: Lost
+    ) -> None:
+        self.number = number
+        self.transport: asyncio.Transport | None = None
+        self._opened = opened
+        self._received = received
+        self._lost = lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The link stands."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the other side."""
+        self._received(self.number, data)
+
+    def eof_received(self) -> bool:
+        """The other side has closed: so does this one."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The link is gone."""
+        self.transport = None
+        self._lost(self.number, f"the link broke: {exc}" if exc else "the other side hung up")
+
+    def write(self, data: bytes) -> None:
+        """Send, unless the link is gone."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def hang_up(self) -> None:
+        """Close at once; what was not sent yet is of no use to anybody."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+async def connect(
+    loop: asyncio.AbstractEventLoop,
+    addresses: Sequence[Address],
+    make_link: Callable[[], QuorumLink],
+    *,
+    limit_ms: int,
+    retry_delay_ms: int,
+) -> str | None:
+    """Connect to a leader, by whichever of its addresses answers; None, or why not.
+
+    It may have been elected a moment ago and not listen yet, so a few tries are made, within
+    `limit_ms` altogether.
+    """
+    end_s = loop.time() + limit_ms / 1000
+    reason = "no time was left"
+    for attempt in range(CONNECT_TRIES):
+        if attempt:
+            await asyncio.sleep(retry_delay_ms / 1000)
+        for address in addresses:
+            left_s = end_s - loop.time()
+            if left_s <= 0:
+                return reason
+            try:
+                async with asyncio.timeout(left_s):
+                    await loop.create_connection(make_link, address.host, address.quorum_port)
+            except TimeoutError:
+                reason = f"{address.host}:{address.quorum_port} does not answer"
+            except OSError as error:
+                reason = f"{address.host}:{address.quorum_port}: {error.strerror or error}"
+            else:
+                return None
+    return reason
+
+
+async def listen(
+    loop: asyncio.AbstractEventLoop, address: Address, factory: Callable[[], QuorumLink]
+) -> asyncio.AbstractServer:
+    """The leader's listener. Raises OSError if the port cannot be had."""
+    return await loop.create_server(factory, address.host, address.quorum_port)
+
+

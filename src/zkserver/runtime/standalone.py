@@ -1,0 +1,146 @@
+"""A standalone server: the loop, the client port and the storage thread around one `Server`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from zkserver.base.config import Config
+from zkserver.base.errors import ExitCode, FatalError
+from zkserver.base.zxid import hex_zxid
+from zkserver.runtime import logs
+from zkserver.runtime.client_port import ClientProtocol
+from zkserver.runtime.machine import Machine
+from zkserver.runtime.process import TICK_MS, Process
+from zkserver.server.pipeline import Pipeline
+from zkserver.server.run import Batch
+from zkserver.server.server import Server
+
+log = logs.get_log("server")
+
+# A batch this small is written on the loop itself while the disk is quick: the last
+# QUICK_SYNCS syncs took no longer than QUICK_SYNC_MS, and no snapshot is being written.
+SMALL_BATCH_SIZE = 32
+QUICK_SYNCS = 16
+QUICK_SYNC_MS = 1.0
+
+
+class StandaloneProcess(Process):
+    """A running server that is alone; `Host` to it."""
+
+    def __init__(
+        self,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        started_ms: float,
+        machine: Machine | None = None,
+    ) -> None:
+        super().__init__(config, loop, started_ms, machine)
+        # A batch is with the storage thread.
+        self._writing = False
+        self._quick_syncs = 0
+
+    def batch_is_open(self) -> None:
+        """A write waits; the turn's other writes join it before the disk is asked."""
+        if self.config.flush_delay_ms > 0 and not self._writing:
+            self.loop.call_later(self.config.flush_delay_ms / 1000, self._write_batch)
+        else:
+            self.loop.call_soon(self._write_batch)
+
+    # Life
+
+    async def serve(self) -> None:
+        """Start, serve until asked to stop, stop."""
+        config, machine = self.config, self.machine
+        self._listen()
+        tree = self.make_tree()
+        restored = self._restore(tree)
+        if restored.last_zxid < 0:
+            raise FatalError(
+                ExitCode.UNEXPECTED_ERROR,
+                f"{self.layout.snapshot_folder} has no database, and zookeeper.db.autocreate is "
+                "false. If it should begin empty, make a file named initialize in "
+                f"{config.data_log_dir or config.data_dir} and start again",
+            )
+        self.server = Server(
+            config, tree, restored.sessions, self.providers, self, machine.now_ms, machine.wall_ms
+        )
+        self._pipeline = self.server.pipeline = Pipeline(self.server)
+        self.server.stats.digest_mismatches = restored.digest_mismatches
+        self._start_storage()
+        await self._accept(self._make_protocol)
+        self._announce("standalone", restored, tree.znode_count())
+        log.info("serving", started_in_ms=round(machine.precise_ms() - self.started_ms))
+        self.server.close_orphans()
+        if restored.txns_replayed:
+            self._snapshots.take()
+        self._tick()
+        await self._done
+        self._stop()
+
+    def _make_protocol(self) -> ClientProtocol:
+        return ClientProtocol(self.server, self.config.client_tcp_keep_alive)
+
+    def _start_storage(self) -> None:
+        machine = self.machine
+        self._storage = machine.storage(self._log_writer(), self.loop, self._written, self.fail)
+        self._storage.start()
+        self._snapshots = machine.snapshots(
+            self.config, self.layout, self._storage.roll, self.fail
+        )
+        self._snapshots.use(self.server)
+
+    # Writing
+
+    def _write_batch(self) -> None:
+        if self._writing:
+            return
+        while (batch := self._pipeline.take_batch()).entries:
+            if not self._may_write_here(batch):
+                self._writing = True
+                self._storage.write(batch, batch.entries)
+                return
+            try:
+                sync_ms = self._storage.write_here(batch.entries)
+            except FatalError as error:
+                self.fail(error)
+                return
+            self._answer(batch, sync_ms)
+
+    def _may_write_here(self, batch: Batch) -> bool:
+        """Whether the loop writes this batch itself rather than hand it to the thread."""
+        return (
+            len(batch.entries) <= SMALL_BATCH_SIZE
+            and not self._snapshots.under_way
+            and self._quick_syncs >= QUICK_SYNCS
+        )
+
+    def _written(self, batches: list[object], sync_ms: float) -> None:
+        self._writing = False
+        for batch in batches:
+            if isinstance(batch, Batch):
+                self._answer(batch, sync_ms)
+        self._write_batch()
+
+    def _answer(self, batch: Batch, sync_ms: float) -> None:
+        """A batch is on disk: answer it, and see whether a snapshot is due."""
+        self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
+        self._note_sync(self.server, sync_ms)
+        self._pipeline.durable(batch)
+        self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
+
+    def _tick(self) -> None:
+        self.server.tick(self.machine.now_ms())
+        self.loop.call_later(min(TICK_MS, self.config.tick_time_ms) / 1000, self._tick)
+
+    # The end
+
+    def _stop(self) -> None:
+        """Writes that reached the disk are kept; those under way are nobody's promise."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._snapshots.stop()
+        self._storage.stop()
+        self._purging.stop()
+        for connection in list(self.server.connections):
+            connection.close()
+        log.info("stopped", zxid=f"0x{hex_zxid(self.server.tree.last_zxid)}")

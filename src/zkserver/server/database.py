@@ -1,0 +1,109 @@
+"""What a peer keeps from role to role: the tree, the sessions, the last committed txns.
+
+A role serves clients from it, through a `Server`, or only keeps it in step; either way every
+committed txn goes through `DataTree.apply`. The server that did not prepare a txn works the tree
+digest out anew and compares it with the one in the txn: a difference means that its tree is
+another one than the leader's, and ends the process before a client could read it.
+
+A tree that came behind SNAP may be of a later moment than its packet says (Apache's leader sends
+it while txns are applied), so after one the comparison is silent until it has once agreed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from zkserver.base import opcodes as op
+from zkserver.base.errors import ExitCode, FatalError
+from zkserver.base.zxid import hex_zxid
+from zkserver.jute import txns
+from zkserver.jute.txns import DIGEST_VERSION, Txn
+from zkserver.session.tracker import SessionTracker
+from zkserver.tree.tree import DataTree
+from zkserver.zab.committed_log import CommittedLog
+from zkserver.zab.effects import Entry
+
+
+class Database:
+    """`make_tree` makes an empty tree, with the features that the configuration wants."""
+
+    def __init__(self, make_tree: Callable[[], DataTree], committed: CommittedLog) -> None:
+        self.make_tree = make_tree
+        self.tree = make_tree()
+        self.committed = committed
+        # The timeouts (ms) of sessions; while clients are served, `tracker` has them.
+        self._timeouts_ms: dict[int, int] = {}
+        self.tracker: SessionTracker | None = None
+        self.digest_mismatches = 0
+        self._has_agreed = False
+
+    @property
+    def last_zxid(self) -> int:
+        """The last zxid applied; -1 for a server that has no database yet."""
+        return self.tree.last_zxid
+
+    def replace(
+        self,
+        tree: DataTree,
+        timeouts_ms: dict[int, int],
+        committed: Iterable[Entry] = (),
+        *,
+        is_exact: bool,
+    ) -> None:
+        """Another tree, read from disk or from a leader. `is_exact`: its digest is known good."""
+        self.tree = tree
+        self._timeouts_ms = timeouts_ms
+        self._has_agreed = is_exact
+        self.committed.clear()
+        for entry in committed:
+            self.committed.append(entry)
+
+    def timeouts_ms(self) -> dict[int, int]:
+        """Timeouts by session id; a copy."""
+        return dict(self._timeouts_ms) if self.tracker is None else self.tracker.timeouts()
+
+    def serve(self, tracker: SessionTracker) -> None:
+        """From now on a server keeps the sessions."""
+        self.tracker = tracker
+
+    def stop_serving(self) -> None:
+        """The server is gone; its sessions are not."""
+        self._timeouts_ms = self.timeouts_ms()
+        self.tracker = None
+
+    def keep(self, entry: Entry) -> None:
+        """Apply a logged txn of a role that has ended, and count it as history."""
+        self.committed.append(entry)
+        self.apply(entry)
+
+    def apply(self, entry: Entry) -> None:
+        """Apply a txn while nobody is served. Raises `FatalError` where trees differ."""
+        txn, digest = txns.decode(entry[1])
+        self.tree.apply(txn)
+        self.compare(entry[0], digest)
+        self.note_session(txn)
+
+    def compare(self, zxid: int, digest: tuple[int, int] | None) -> None:
+        """The tree is what it was on the leader after `zxid`, or the process ends."""
+        tree = self.tree
+        if digest is None or digest[0] != DIGEST_VERSION or not tree.digest_enabled:
+            return
+        if digest[1] == tree.digest:
+            self._has_agreed = True
+            return
+        self.digest_mismatches += 1
+        if self._has_agreed:
+            raise FatalError(
+                ExitCode.UNEXPECTED_ERROR,
+                f"after 0x{hex_zxid(zxid)} this tree is another one than the leader's: digest "
+                f"{tree.digest:x}, not {digest[1]:x}. Empty this server's version-2 folders and "
+                "start it again: it will take a copy of the leader's tree",
+            )
+
+    def note_session(self, txn: Txn) -> None:
+        """Keep the timeouts in step with createSession and closeSession."""
+        session_id, _, _, _, kind, body = txn
+        if kind == op.CREATE_SESSION and body is not None:
+            self._timeouts_ms[session_id] = body[0]
+        elif kind == op.CLOSE_SESSION:
+            self._timeouts_ms.pop(session_id, None)

@@ -1,0 +1,241 @@
+"""The leader's role, and its requests: prepared, proposed to the learners, applied once committed.
+
+As in `pipeline`, writes gather in a batch until the turn of the loop ends; then the batch is
+proposed as one (`take_proposals`). What a quorum has is applied with `committed`, in zxid order,
+be it a part of a batch. Learners' requests come in beside those of this server's own clients.
+
+A session belongs to the server that its client came to last. A request that arrives from another
+one was sent before the client moved, and is refused with SESSIONMOVED: what the client has done
+since must not be followed by it.
+
+A sync of this server's client waits for what is proposed before it, and no quorum is asked: as
+with Apache's leader.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from zkserver.base import opcodes as op
+from zkserver.base.acl import Id
+from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
+from zkserver.base.zxid import hex_zxid, make_zxid
+from zkserver.jute import quorum_packets as packets
+from zkserver.prep.prep import WRITES
+from zkserver.server.connection import CLOSED, OPEN, Connection
+from zkserver.server.database import Database
+from zkserver.server.pipeline import Pipeline
+from zkserver.server.reads import HANDLERS
+from zkserver.server.role import Role, RoleHost
+from zkserver.server.run import Run
+from zkserver.server.server import Server
+from zkserver.zab.effects import LEADER_LINK, Effects, Entry, Forwarded, Revalidation
+from zkserver.zab.leader import Leader
+
+# In an ensemble a sync has to be asked for.
+LOCAL_READS = {kind: handler for kind, handler in HANDLERS.items() if kind != op.SYNC}
+FORWARDED = WRITES | {op.SYNC}
+
+
+class Remote(NamedTuple):
+    """Who asks through a learner."""
+
+    session_id: int
+    ids: Sequence[Id]
+
+
+class LeaderPipeline(Pipeline):
+    """`epoch_zxid` is the zxid that the epoch begins behind."""
+
+    handlers = LOCAL_READS
+    writes = FORWARDED
+
+    def __init__(self, server: Server, epoch_zxid: int) -> None:
+        super().__init__(server)
+        self.prep.zxid = self._applied_zxid = epoch_zxid
+        self._proposed: deque[Run] = deque()
+        # Syncs of this server's clients: behind which zxid, and where they wait.
+        self._barriers: deque[tuple[int, Run]] = deque()
+
+    def submit(
+        self, connection: Connection, kind: int, cxid: int, data: bytes, start: int, stop: int
+    ) -> bool:
+        """Take a write of this server's client, or a sync."""
+        if kind == op.SYNC:
+            self._sync(connection, cxid, data[start:stop])
+            return True
+        return super().submit(connection, kind, cxid, data, start, stop)
+
+    def _sync(self, connection: Connection, cxid: int, body: bytes) -> None:
+        if self.prep.zxid == self._applied_zxid:
+            connection.serve(cxid, op.SYNC, body)
+            return
+        self.end_run()
+        barrier = Run(connection, self.server.chunk_ms)
+        connection.waiting += (barrier, (cxid, op.SYNC, body))
+        self.server.in_flight += 1
+        self._barriers.append((self.prep.zxid, barrier))
+
+    def submit_forwarded(self, asked: Forwarded) -> None:
+        """Prepare a learner's request; whatever comes of it, the learner waits for a txn."""
+        server = self.server
+        prep = self.prep
+        sessions = server.sessions
+        caller = Remote(asked.session_id, asked.authinfo or ())
+        time_ms = server.wall_ms()
+        owner = sessions.owner(asked.session_id)
+        if owner is None:
+            sessions.set_owner(asked.session_id, asked.link)
+        elif owner != asked.link and asked.type not in (op.CREATE_SESSION, op.CLOSE_SESSION):
+            prep.zxid += 1
+            self._add(prep.refused(caller, asked.cxid, time_ms, ErrorCode.SESSIONMOVED), None, 0)
+            return
+        prepared = prep.prepare(asked.type, caller, asked.cxid, asked.body, time_ms)
+        if prepared is None:
+            prep.zxid += 1
+            prepared = prep.refused(caller, asked.cxid, time_ms, ErrorCode.MARSHALLINGERROR)
+        self._add(prepared, None, asked.type)
+
+    def revalidate(self, asked: Revalidation) -> bool:
+        """Whether a session lives that a client has brought to a learner."""
+        server = self.server
+        session_id = asked.session_id
+        if not server.sessions.set_timeout(session_id, asked.timeout_ms, server.now_ms()):
+            return False
+        server.sessions.set_owner(session_id, asked.link)
+        older = server.by_session.get(session_id)
+        if older is not None:
+            older.close()
+        return True
+
+    def resume_session(
+        self, connection: Connection, session_id: int, password: bytes | None
+    ) -> None:
+        """A client comes back with its session, or comes over from a learner with it."""
+        super().resume_session(connection, session_id, password)
+        if connection.phase == OPEN:
+            self.server.sessions.set_owner(session_id, LEADER_LINK)
+
+    def take_proposals(self) -> list[Entry]:
+        """What has been prepared since the last time; empty: it has been told so."""
+        batch = self.take_batch()
+        self._proposed += batch.runs
+        return [(each[0][2], each[2]) for run in batch.runs for each in run.writes]
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """A quorum has these: apply and answer them. They are the oldest proposals."""
+        left = done = len(entries)
+        proposed = self._proposed
+        while left and proposed:
+            run = proposed[0]
+            writes = run.writes
+            if len(writes) <= left:
+                proposed.popleft()
+                left -= len(writes)
+                done += self._finish(run)
+                continue
+            part = Run(run.connection, run.since_ms)
+            part.kind = run.kind
+            part.writes = writes[:left]
+            del writes[:left]
+            left = 0
+            self._finish(part, is_whole=False)
+        if left or self._applied_zxid != entries[-1][0]:
+            raise FatalError(
+                ExitCode.UNEXPECTED_ERROR,
+                f"committed 0x{hex_zxid(entries[-1][0])}, applied 0x{hex_zxid(self._applied_zxid)}",
+            )
+        self._account(len(entries), done + self._lift_barriers())
+
+    def _lift_barriers(self) -> int:
+        """Let syncs go whose turn has come, and the reads behind them; how many those were."""
+        barriers = self._barriers
+        served = 0
+        while barriers and barriers[0][0] <= self._applied_zxid:
+            _, barrier = barriers.popleft()
+            connection = barrier.connection
+            if connection is not None and connection.phase != CLOSED:
+                connection.waiting.popleft()
+                served += connection.serve_waiting()
+                self.server.unflushed[connection] = None
+        return served
+
+
+class LeaderRole(Role):
+    """`links` are numbered by the host; a learner's bytes come with its link's number."""
+
+    core: Leader
+    pipeline: LeaderPipeline
+
+    def __init__(self, core: Leader, database: Database, host: RoleHost) -> None:
+        super().__init__(database, host)
+        self.core = core
+        self._rests: dict[int, bytes] = {}
+
+    def begin(self) -> None:
+        """The reign begins."""
+        self._perform(self.core.start())
+
+    def link_up(self, link: int) -> None:
+        """A learner has connected."""
+        self._rests[link] = b""
+        self._perform(self.core.link_up(link))
+
+    def link_down(self, link: int) -> None:
+        """A learner's link broke."""
+        if self._rests.pop(link, None) is not None and not self.has_ended:
+            self._perform(self.core.link_down(link))
+
+    def receive(self, link: int, data: bytes) -> None:
+        """Bytes of a learner."""
+        rest = self._rests.get(link)
+        if rest is None or self.has_ended:
+            return
+        try:
+            found, self._rests[link] = packets.parse(rest + data if rest else data)
+        except LinkError as error:
+            self.link_down(link)
+            self.host.hang_up(link, str(error))
+            return
+        if found:
+            self._perform(self.core.received(link, found))
+
+    def flush(self) -> None:
+        """Propose what the clients' and the learners' requests have come to."""
+        while self.server is not None and not self.has_ended:
+            entries = self.pipeline.take_proposals()
+            if not entries:
+                return
+            self._perform(self.core.propose(entries))
+
+    def _committed(self, entries: list[Entry]) -> None:
+        self.pipeline.committed(entries)
+
+    def _answer(self, out: Effects) -> None:
+        server = self.server
+        if server is None:
+            return
+        now_ms = self.host.now_ms()
+        for session_id, _ in out.touched:
+            server.sessions.touch(session_id, now_ms)
+        for revalidation in out.revalidations:
+            link, session_id, _ = revalidation
+            is_valid = self.pipeline.revalidate(revalidation)
+            self._perform(self.core.revalidated(link, session_id, is_valid))
+        for asked in out.requests:
+            if asked.type == op.SYNC:
+                # Behind its client's earlier writes, which may not be proposed yet.
+                self.flush()
+                self._perform(self.core.sync(asked.link))
+            else:
+                self.pipeline.submit_forwarded(asked)
+
+    def _serve(self) -> None:
+        server = self.server = self.host.open_server()
+        self.pipeline = LeaderPipeline(server, make_zxid(self.core.epoch, 0))
+        server.pipeline = self.pipeline
+        self.database.serve(server.sessions)
+        self.host.serving(self.core.epoch)
+        server.close_orphans()

@@ -1,0 +1,232 @@
+"""Who torments an ensemble, and with what: one fault after another, each with its end.
+
+Never more than a minority of disks is made to fail for good; everything else may hit everybody,
+since nothing that was acknowledged may depend on who is hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from zkserver.sim import grudges
+from zkserver.sim.grudges import Grudge
+
+if TYPE_CHECKING:
+    from zkserver.sim.ensemble import PeerHost
+    from zkserver.sim.ensemble_run import EnsembleRun
+
+KINDS = (
+    "kill",
+    "kill leader",
+    "power",
+    "power leader",
+    "kill all",
+    "power all",
+    "stop",
+    "pause server",
+    "pause leader",
+    "pause client",
+    "partition halves",
+    "partition one",
+    "partition leader",
+    "partition bridge",
+    "partition ring",
+    "one-way cut",
+    "slow link",
+    "reset",
+    "half-open",
+    "cut client",
+    "clock jump",
+    "slow disk",
+    "failing sync",
+    "full disk",
+)
+
+
+class Nemesis:
+    """Acts on a run's servers, clients and network, by the run's seed."""
+
+    def __init__(self, run: EnsembleRun) -> None:
+        self._run = run
+        self._chance = run.world.chance("nemesis")
+        self._servers = [host.host for host in run.hosts]
+        self._clients = [client.name for client in run.clients]
+
+    async def torment(self) -> None:
+        """Act one; when it ends, so do all faults."""
+        run = self._run
+        options, loop = run.options, run.world.loop
+        own = run.world.network.lives["nemesis"]
+        while True:
+            await asyncio.sleep(self._chance.random() * 2 * options.fault_every_s)
+            if loop.time() > options.duration_s:
+                break
+            if options.faults:
+                # Faults that last overlap with those that come meanwhile.
+                own.start(self._strike(self._chance.choice(options.faults)))
+        self._end_all()
+
+    async def _strike(self, kind: str) -> None:
+        run, chance = self._run, self._chance
+        run.fault_count += 1
+        what, _, whom = kind.partition(" ")
+        if what in ("kill", "power", "stop"):
+            await self._end(what, whom)
+        elif what == "partition":
+            await self._partition(whom)
+        elif what == "pause":
+            await self._pause(whom)
+        elif kind == "clock jump":
+            host = chance.choice(self._servers)
+            jump_ms = chance.randint(-100_000, 100_000)
+            self._note(kind, f"{host} by {jump_ms} ms")
+            offsets = run.world.clock_offsets_ms
+            offsets[host] = offsets.get(host, 0) + jump_ms
+        elif kind in ("slow disk", "failing sync", "full disk"):
+            self._spoil_disk(kind)
+        else:
+            await self._strike_links(kind)
+
+    def _note(self, kind: str, detail: str) -> None:
+        self._run.world.events.note("nemesis", f"fault: {kind}: {detail}")
+
+    def _leader(self) -> PeerHost | None:
+        leading = [host for host in self._run.hosts if host.is_leading and host.is_serving]
+        return self._chance.choice(leading) if leading else None
+
+    def _victim(self, whom: str) -> PeerHost | None:
+        return self._leader() if whom == "leader" else self._chance.choice(self._run.hosts)
+
+    async def _end(self, what: str, whom: str) -> None:
+        """Ends, soon after something was written: a crash is worth most there."""
+        chance = self._chance
+        if whom == "all":
+            self._note(f"{what} all", "")
+            for each in self._run.hosts:
+                self._end_one(what, each, chance.random() * 5)
+            return
+        victim = self._victim(whom)
+        if victim is not None:
+            await self._end_busy(what, victim)
+
+    async def _end_busy(self, what: str, host: PeerHost) -> None:
+        chance = self._chance
+        slow_chance, host.faults.slow_chance = host.faults.slow_chance, chance.random()
+        written = len(host.disk.operations)
+        for _ in range(300):
+            if len(host.disk.operations) != written:
+                break
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(chance.random() * 0.02)
+        host.faults.slow_chance = slow_chance
+        self._note(what, host.host)
+        self._end_one(what, host, chance.random() * 8)
+
+    def _end_one(self, what: str, host: PeerHost, down_s: float) -> None:
+        if not host.is_up:
+            return
+        if what == "stop":
+            host.ask_to_stop()
+            return
+        if what == "kill":
+            host.kill()
+        else:
+            host.power_off()
+        self._run.restart_later(host, down_s)
+
+    async def _pause(self, whom: str) -> None:
+        run, chance = self._run, self._chance
+        if whom == "client":
+            name = chance.choice(self._clients)
+        else:
+            host = self._victim(whom)
+            if host is None:
+                return
+            name = host.host
+        self._note("pause", name)
+        life = run.world.network.lives[name]
+        life.pause()
+        await asyncio.sleep(chance.random() * 12)
+        life.resume()
+        run.world.events.note("nemesis", f"ends: pause: {name}")
+
+    async def _partition(self, whom: str) -> None:
+        chance = self._chance
+        servers = list(self._servers)
+        chance.shuffle(servers)
+        grudge: Grudge
+        if whom == "halves":
+            grudge = grudges.halves(servers)
+        elif whom == "bridge":
+            grudge = grudges.bridge(servers)
+        elif whom == "ring":
+            grudge = grudges.majorities_ring(servers)
+        else:
+            host = self._victim(whom)
+            if host is None:
+                return
+            grudge = grudges.isolated(servers, host.host)
+        shown = ", ".join(
+            f"{name} deaf to {'+'.join(deaf)}" for name, deaf in grudge.items() if deaf
+        )
+        await self._hold(f"partition {whom}", shown, grudge)
+
+    async def _hold(self, kind: str, detail: str, grudge: Grudge) -> None:
+        network = self._run.world.network
+        self._note(kind, detail)
+        network.apply(grudge)
+        await asyncio.sleep(0.5 + self._chance.random() * 12)
+        network.heal()
+        self._run.world.events.note("nemesis", f"ends: {kind}")
+
+    def _spoil_disk(self, kind: str) -> None:
+        run, chance = self._run, self._chance
+        host = chance.choice(run.hosts)
+        self._note(kind, host.host)
+        if kind == "slow disk":
+            host.faults.slow_chance = chance.random()
+            return
+        if not host.is_serving:
+            return
+        run.excused[host.host] = None
+        if kind == "failing sync":
+            host.faults.fail_chance = 0.05
+        else:
+            host.disk.free_bytes = chance.randint(0, 20_000)
+
+    async def _strike_links(self, kind: str) -> None:
+        network, chance = self._run.world.network, self._chance
+        one, other = chance.sample(self._servers, 2)
+        client = chance.choice(self._clients)
+        if kind == "reset":
+            self._note(kind, one)
+            network.reset(one)
+        elif kind == "half-open":
+            name = chance.choice((one, client))
+            self._note(kind, name)
+            network.forget(name)
+        elif kind == "cut client":
+            await self._hold(
+                kind, client, grudges.isolated([client, *self._servers], client)
+            )
+        elif kind == "one-way cut":
+            await self._hold(kind, f"{one} deaf to {other}", grudges.one_way([one], [other]))
+        elif kind == "slow link":
+            factor = 1 + chance.random() * 500
+            self._note(kind, f"{one} and {other}, {factor:.0f} times")
+            network.slow(one, other, factor)
+            network.slow(other, one, factor)
+            await asyncio.sleep(chance.random() * 8)
+            network.heal()
+
+    def _end_all(self) -> None:
+        run = self._run
+        run.world.network.heal()
+        for name in (*self._servers, *self._clients):
+            run.world.network.lives[name].resume()
+        for host in run.hosts:
+            host.faults.slow_chance = host.faults.fail_chance = 0.0
+            host.disk.free_bytes = None
+            if not host.is_up:
+                run.restart_later(host)
