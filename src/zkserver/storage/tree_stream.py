@@ -60,6 +60,7 @@ class TreeReader:
 
     From the first `feed` until it gives back bytes the tree is not to be read. If it never does,
     because of an error or a lost link, the tree holds nothing of use and is to be loaded anew.
+    `tree.last_zxid` is left to the caller, who has the SNAP.
     `sessions` are the timeouts in ms, there at the end. `limit_bytes` is for one record: a node,
     or an ACL list.
     """
