@@ -23,6 +23,7 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from zlib import adler32
 
@@ -50,7 +51,8 @@ from zkserver.tree.tree import DataTree
 
 VERSION = 2
 DBID = -1
-NODES_PER_WRITE = 1000
+NODES_PER_PIECE = 1000
+PIECE_BYTES = 1 << 19
 # Written back bit by bit, a snapshot does not hold up the log's syncs at its end.
 SYNC_EVERY_BYTES = 1 << 20
 
@@ -79,13 +81,9 @@ def write(
 ) -> None:
     """Write a snapshot of `tree`, which must not change meanwhile."""
     out = _Summing(sink)
-    pieces = [FILE_HEADER.pack(MAGIC, VERSION, DBID), codec.pack_int(len(sessions))]
-    pieces += [SESSION.pack(session_id, timeout) for session_id, timeout in sessions.items()]
-    pieces.append(codec.pack_int(len(tree.acls.table)))
-    for index, acl in tree.acls.table.items():
-        pieces += (codec.pack_long(index), codec.acl(acl))
-    out.write(b"".join(pieces))
-    _write_nodes(out, tree)
+    out.write(FILE_HEADER.pack(MAGIC, VERSION, DBID) + opening(tree, sessions))
+    for piece in node_pieces(tree):
+        out.write(piece)
     out.write(END_MARK)
     out.seal()
     if digest_enabled:
@@ -98,11 +96,28 @@ def write(
         out.seal()
 
 
-def _write_nodes(out: _Summing, tree: DataTree) -> None:
+def opening(tree: DataTree, sessions: dict[int, int]) -> bytes:
+    """What stands before the nodes: the sessions' timeouts in ms, and the ACL table."""
+    pieces = [codec.pack_int(len(sessions))]
+    pieces += [SESSION.pack(session_id, timeout) for session_id, timeout in sessions.items()]
+    pieces.append(codec.pack_int(len(tree.acls.table)))
+    for index, acl in tree.acls.table.items():
+        pieces += (codec.pack_long(index), codec.acl(acl))
+    return b"".join(pieces)
+
+
+def node_pieces(tree: DataTree) -> Iterator[bytes]:
+    """All nodes without their end mark, parents first, in pieces of some nodes each.
+
+    So many that a piece has about PIECE_BYTES if all nodes are alike, NODES_PER_PIECE at most:
+    to look at each node's size would cost a twentieth of packing it.
+    """
+    alike = PIECE_BYTES * len(tree.nodes) // max(tree.data_size_bytes, 1)
+    nodes_per_piece = max(1, min(NODES_PER_PIECE, alike))
     pack_int = codec.pack_int
     acl_bytes = {OPEN_INDEX: codec.pack_long(OPEN_INDEX)}
     pieces: list[bytes] = []
-    limit = NODES_PER_WRITE
+    limit = nodes_per_piece
     for path, node in tree.nodes.items():
         data = node.data
         stat = node.stat
@@ -119,10 +134,10 @@ def _write_nodes(out: _Summing, tree: DataTree) -> None:
             pieces += (head, path, stat[52:56], data, packed_acl, stat[:52], stat[60:])
         limit -= 1
         if not limit:
-            out.write(b"".join(pieces))
+            yield b"".join(pieces)
             pieces.clear()
-            limit = NODES_PER_WRITE
-    out.write(b"".join(pieces))
+            limit = nodes_per_piece
+    yield b"".join(pieces)
 
 
 class _FileSink:

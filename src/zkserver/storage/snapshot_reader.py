@@ -2,12 +2,17 @@
 
 The nodes are read in one loop that makes a plain leaf's wire Stat by cutting
 the stored one apart, because a start with a million znodes waits for it. The
-file passes through in pieces: memory holds the tree and one piece.
+bytes pass through in pieces: memory holds the tree and one piece.
+
+The parser is fed: it is a generator that yields where it needs the next piece
+(`Reading`). So the same one reads files, whose pieces are there for the asking,
+and the tree on a learner's link, which comes when it comes (`storage.tree_stream`).
+It yields once for a piece, not for a node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import TypeVar
@@ -43,7 +48,13 @@ _NO_CHILDREN = bytes(4)
 # cversion, aversion and ephemeralOwner of a node without any.
 _PLAIN = bytes(16)
 
+# More than any length that 31 bits can say.
+_NO_LIMIT_BYTES = 1 << 32
+
 T = TypeVar("T")
+
+# What yields for the next piece, is sent it (b"" at the end, again and again), and returns a T.
+Reading = Generator[None, bytes, T]
 
 
 class SnapshotError(Exception):
@@ -74,18 +85,23 @@ class SnapshotInfo:
     last_zxid: int | None = None
 
 
-class _Source:
-    """A window over the bytes of a snapshot, with the Adler32 of what was passed."""
+class Source:
+    """A window over bytes that are fed in, with the Adler32 of what was passed.
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
+    With a limit they are a stream, where nothing says how much is still to come: no more is
+    asked for than a record needs, a record over the limit is refused, and no sum is kept.
+    """
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._is_stream = limit_bytes is not None
+        self._limit_bytes = _NO_LIMIT_BYTES if limit_bytes is None else limit_bytes
         self._checksum = 1
         self._counted = 0
         self._passed_bytes = 0
         self.buffer = b""
         self.position = 0
 
-    def left(self, wanted_bytes: int) -> int:
+    def left(self, wanted_bytes: int) -> Reading[int]:
         """How many bytes are there from the position on, up to about `wanted_bytes`.
 
         What lies before the position is let go.
@@ -93,32 +109,43 @@ class _Source:
         size_bytes = len(self.buffer) - self.position
         if size_bytes >= wanted_bytes:
             return size_bytes
-        self.checksum()
+        if not self._is_stream:
+            self.checksum()
         self._passed_bytes += self.position
         parts = [self.buffer[self.position :]]
-        while size_bytes < wanted_bytes and (piece := next(self._pieces, None)) is not None:
+        while size_bytes < wanted_bytes:
+            piece = yield
+            if not piece:
+                break
             parts.append(piece)
             size_bytes += len(piece)
         self.buffer = b"".join(parts)
         self.position = self._counted = 0
         return size_bytes
 
-    def need(self, wanted_bytes: int) -> None:
+    def need(self, wanted_bytes: int) -> Reading[None]:
         """Bring in so many bytes; SnapshotError if there are not that many."""
-        if self.left(wanted_bytes) < wanted_bytes:
+        if wanted_bytes > self._limit_bytes:
+            raise SnapshotError(
+                f"a record of at least {wanted_bytes} bytes, over the limit of {self._limit_bytes}"
+            )
+        if (yield from self.left(wanted_bytes)) < wanted_bytes:
             raise SnapshotError("it ends early")
 
-    def take(self, read: Callable[[Cursor], T]) -> T:
+    def take(self, read: Callable[[Cursor], T]) -> Reading[T]:
         """Read with a Cursor, however the pieces are cut."""
         while True:
             cursor = Cursor(self.buffer, self.position)
             try:
                 value = read(cursor)
-            except JuteError:
-                # Twice as much each time: a damaged count may ask for the whole file.
+            except JuteError as error:
+                if "early" not in str(error):
+                    raise SnapshotError(str(error)) from None
                 size_bytes = len(self.buffer) - self.position
-                if self.left(2 * size_bytes + 1) <= size_bytes:
-                    raise SnapshotError("it ends early") from None
+                # Of a file twice as much each time: a damaged count may ask for all of it.
+                yield from self.need(size_bytes + 1)
+                if not self._is_stream:
+                    yield from self.left(2 * size_bytes)
             else:
                 self.position = cursor.position
                 return value
@@ -130,13 +157,13 @@ class _Source:
         self._counted = self.position
         return self._checksum
 
-    def check_seal(self) -> None:
+    def check_seal(self) -> Reading[None]:
         """Read a seal and compare; SnapshotError if it does not match."""
         expected = self.checksum()
         offset = self._passed_bytes + self.position
-        if self.take(Cursor.long) != expected:
+        if (yield from self.take(Cursor.long)) != expected:
             raise SnapshotError(f"the checksum at byte {offset} does not match")
-        self.take(Cursor.buffer)
+        yield from self.take(Cursor.buffer)
 
 
 def read(
@@ -151,30 +178,64 @@ def read(
     checksum is wrong. `tree.last_zxid` is left to the caller: the file's name
     has it.
     """
-    source = _Source(pieces)
-    source.need(FILE_HEADER.size)
+    reading = _snapshot(Source(), tree, progress)
+    try:
+        next(reading)
+        for piece in pieces:
+            if piece:
+                reading.send(piece)
+        while True:
+            reading.send(b"")
+    except StopIteration as end:
+        info: SnapshotInfo = end.value
+        return info
+
+
+def _snapshot(
+    source: Source, tree: DataTree, progress: Callable[[int], object] | None
+) -> Reading[SnapshotInfo]:
+    yield from source.need(FILE_HEADER.size)
     magic, _, _ = FILE_HEADER.unpack_from(source.buffer)
     if magic != MAGIC:
         raise SnapshotError(f'it begins with {magic.hex()} and not with 5a4b534e, "ZKSN"')
     source.position = FILE_HEADER.size
+    sessions = yield from read_tree(source, tree, progress)
+    yield from source.check_seal()
+    digest, last_zxid = yield from _read_sections(source)
+    finish(tree)
+    return SnapshotInfo(sessions, digest, last_zxid)
+
+
+def read_tree(
+    source: Source, tree: DataTree, progress: Callable[[int], object] | None = None
+) -> Reading[dict[int, int]]:
+    """Read sessions, ACL table, nodes and their end mark; the sessions' timeouts in ms.
+
+    The tree is good only when `finish` has closed it. Raises SnapshotError.
+    """
     loading.begin(tree)
     sessions = {}
-    for _ in range(source.take(Cursor.int)):
-        session_id = source.take(Cursor.long)
-        sessions[session_id] = source.take(Cursor.int)
+    for _ in range((yield from source.take(Cursor.int))):
+        session_id = yield from source.take(Cursor.long)
+        sessions[session_id] = yield from source.take(Cursor.int)
     acls: dict[int, AclList] = {}
-    for _ in range(source.take(Cursor.int)):
-        index = source.take(Cursor.long)
-        acls[index] = source.take(Cursor.acl)
+    for _ in range((yield from source.take(Cursor.int))):
+        index = yield from source.take(Cursor.long)
+        acls[index] = yield from source.take(Cursor.acl)
     loading.add_acls(tree, acls)
     try:
-        _read_nodes(source, tree, progress)
-        source.check_seal()
-        digest, last_zxid = _read_sections(source)
+        yield from _read_nodes(source, tree, progress)
+    except ValueError as error:
+        raise SnapshotError(str(error)) from error
+    return sessions
+
+
+def finish(tree: DataTree) -> None:
+    """Close a load whose bytes were good; SnapshotError if they had no root."""
+    try:
         loading.finish(tree)
     except ValueError as error:
         raise SnapshotError(str(error)) from error
-    return SnapshotInfo(sessions, digest, last_zxid)
 
 
 def _sizes_of(sizes: dict[int, bytes], path: bytes, data_length: int) -> bytes:
@@ -186,8 +247,8 @@ def _sizes_of(sizes: dict[int, bytes], path: bytes, data_length: int) -> bytes:
 
 
 def _read_nodes(
-    source: _Source, tree: DataTree, progress: Callable[[int], object] | None
-) -> None:
+    source: Source, tree: DataTree, progress: Callable[[int], object] | None
+) -> Reading[None]:
     """Read all nodes and the end mark.
 
     A plain leaf (no owner, no count of children or ACL changes) is made on the
@@ -203,7 +264,7 @@ def _read_nodes(
     sizes: dict[int, bytes] = {-1: bytes(8)}
     siblings: dict[bytes, None] = {}
     siblings_path: bytes | None = None
-    source.need(4)
+    yield from source.need(4)
     buffer, position = source.buffer, source.position + 4
     (length,) = unpack_int(buffer, source.position)
     while True:
@@ -214,7 +275,7 @@ def _read_nodes(
             raise SnapshotError(f"a path of {length} bytes")
         if start > len(buffer):
             source.position = position
-            source.need(length + 4)
+            yield from source.need(length + 4)
             buffer, position = source.buffer, source.position
             continue
         path = buffer[position:data_head]
@@ -225,7 +286,7 @@ def _read_nodes(
         tail = start + data_length if data_length > 0 else start
         if tail + _TAIL_BYTES > len(buffer):
             source.position = position
-            source.need(tail + _TAIL_BYTES - position)
+            yield from source.need(tail + _TAIL_BYTES - position)
             buffer, position = source.buffer, source.position
             if progress is not None:
                 progress(len(nodes))
@@ -256,25 +317,26 @@ def _read_nodes(
         node.children = None
 
 
-def _read_sections(source: _Source) -> tuple[TreeDigest | None, int | None]:
+def _read_sections(source: Source) -> Reading[tuple[TreeDigest | None, int | None]]:
     """The two optional sections, told apart by what is left of the file."""
     digest = None
-    left = source.left(2 * _LAST_ZXID_BYTES)
+    left = yield from source.left(2 * _LAST_ZXID_BYTES)
     if left == 0:
         return None, None
     if left != _LAST_ZXID_BYTES:
-        zxid = source.take(Cursor.long)
-        version = source.take(Cursor.int)
+        zxid = yield from source.take(Cursor.long)
+        version = yield from source.take(Cursor.int)
         if version >= DIGEST_VERSION:
-            digest = TreeDigest(zxid, version, source.take(Cursor.long) & 0xFFFFFFFFFFFFFFFF)
+            signed = yield from source.take(Cursor.long)
+            digest = TreeDigest(zxid, version, signed & 0xFFFFFFFFFFFFFFFF)
         else:
-            source.take(Cursor.buffer)
+            yield from source.take(Cursor.buffer)
             digest = TreeDigest(zxid, version, 0)
-        source.check_seal()
-    if source.left(1) == 0:
+        yield from source.check_seal()
+    if (yield from source.left(1)) == 0:
         return digest, None
-    last_zxid = source.take(Cursor.long)
-    source.check_seal()
+    last_zxid = yield from source.take(Cursor.long)
+    yield from source.check_seal()
     return digest, last_zxid
 
 
