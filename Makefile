@@ -30,7 +30,7 @@ help:
 	@echo "make bench         compare with Apache ZooKeeper (needs 'make peers' before)"
 	@echo "make venv          make $(VENV) with zkserver in it"
 	@echo "make check         lint, types and the rules of the house"
-	@echo "make peers         install Apache ZooKeeper and its C library from Debian"
+	@echo "make peers         install Apache ZooKeeper, its C library and Chromium from Debian"
 	@echo "make differential  a long comparison with Apache's server, reply by reply"
 	@echo "make simulate      random faulty histories in virtual time: SEEDS=1000 FIRST=0"
 	@echo "make docs          write docs/configuration.md"
@@ -78,7 +78,8 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m compileall -q src
 	$(BIN)/python bench/compare.py
 
-PEER_PACKAGES := zookeeper zookeeper-bin libzookeeper-mt-dev default-jre-headless gcc libc6-dev
+PEER_PACKAGES := zookeeper zookeeper-bin libzookeeper-mt-dev default-jre-headless gcc libc6-dev \
+	chromium
 
 peers:
 	@command -v apt-get >/dev/null || \
