@@ -46,7 +46,8 @@ class Ensemble:
 
     def peer(self, server_id: int) -> ElectionPeer:
         election = Election(server_id, Majority([1, 2, 3], [4]), b"version=0")
-        return ElectionPeer(election, self.ports)
+        addresses = {server: [("127.0.0.1", port)] for server, port in self.ports.items()}
+        return ElectionPeer(election, addresses, asyncio.get_running_loop())
 
 
 @pytest.fixture(name="ensemble")
