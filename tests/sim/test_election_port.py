@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import weakref
-
 import pytest
 
 from tests.support.election_hosts import PORT, Scene, Stranger, vote_for
@@ -24,7 +20,6 @@ from zkserver.jute.notifications import (
 
 HOSTS = ["n1", "n2", "n3", "n4", "n5"]
 EVERY_PAIR = sorted((f"n{big}", f"n{small}") for big in range(1, 6) for small in range(1, big))
-LONG_NAME = "long"
 
 
 @pytest.fixture
@@ -175,8 +170,7 @@ def test_a_server_that_is_down_makes_one_line_until_it_was_there(scene: Scene) -
         scene.wait(0.5)
     assert scene.hosts[2].events(1) == [line]
     scene.boot(1)
-    scene.hosts[2].send(1, vote_for(2))
-    scene.wait()
+    scene.wait_for(lambda: scene.hosts[1].votes(2) == [2], limit_s=5)
     scene.network.kill("n1")
     scene.wait()
     for _ in range(10):
@@ -249,21 +243,20 @@ GARBAGE = [
 @pytest.mark.parametrize("words", GARBAGE)
 def test_garbage_costs_its_connection_and_harms_nobody(scene: Scene, words: bytes) -> None:
     linked(scene)
-    changes = scene.hosts[2].port.reach()
     stranger = scene.call(2, words)
     scene.wait()
-    if words[8:16] != pack_int(0) + pack_int(1):
-        assert stranger.lost
-        assert stranger.data in (b"", frame(encode_notification(vote_for(2))))
+    assert stranger.lost
+    assert stranger.data == b""
     assert scene.links() == [("n2", "n1")]
-    assert scene.hosts[2].port.reach() == changes
+    assert scene.hosts[2].port.reach() == [1]
     scene.hosts[1].send(2, vote_for(4))
     scene.wait()
     assert scene.hosts[2].votes(1)[-1] == 4
 
 
 def test_garbage_makes_one_line(scene: Scene) -> None:
-    for words in GARBAGE[:4]:
+    # The others begin as a server does that is known, or as an old one with a great id.
+    for words in GARBAGE[1:4]:
         del scene.hosts[2].lines[:]
         scene.call(2, words)
         scene.wait()
@@ -284,8 +277,7 @@ def test_who_says_nothing_in_time_is_hung_up_on(scene: Scene, words: bytes) -> N
 
 
 def test_who_hangs_up_without_a_word_makes_no_line(scene: Scene) -> None:
-    stranger = scene.call(2, b"")
-    stranger.transport.get_extra_info("peername")
+    scene.call(2, b"")
     scene.network.kill("stranger")
     scene.wait(10)
     assert scene.hosts[2].events() == ["election port is open"]
@@ -341,6 +333,7 @@ def test_observers_without_an_id_get_ids_below_0_and_are_answered(scene: Scene) 
 
 def test_a_greater_id_that_calls_again_replaces_its_link(scene: Scene) -> None:
     first = scene.call(2, greeting(5))
+    scene.wait()
     scene.hosts[2].send(5, vote_for(2))
     scene.wait()
     second = scene.call(2, greeting(5))
@@ -372,11 +365,9 @@ def test_owners_are_told_of_links_that_come_and_go_but_not_from_within(scene: Sc
 def test_a_taken_port_ends_the_start_after_three_attempts() -> None:
     scene = Scene(1)
     scene.addresses[2] = [("n2", PORT)]
-    life = scene.network.boot("n2")
-    host = scene.boot(2)
-    scene.network.lives["n2"] = life
+    scene.network.boot("n2")
     scene.run("n2", scene.world.loop.create_server(Stranger, port=PORT))
-    scene.network.lives["n2"] = host.life
+    host = scene.boot(2)
     scene.wait(1.5)
     assert host.error is None
     scene.wait()
@@ -400,14 +391,3 @@ def test_a_closed_port_has_no_connection_and_makes_none(scene: Scene) -> None:
     with pytest.raises(ConnectionRefusedError):
         scene.call(2, greeting(5))
 
-
-def test_lost_connections_leave_no_cycles() -> None:
-    """On asyncio's own loop: the simulated transports hold each other."""
-
-    async def story() -> list[object]:
-        loop = asyncio.get_running_loop()
-        return [loop]
-
-    assert asyncio.run(story())
-    gc.collect()
-    assert weakref.ref(Scene)() is Scene
