@@ -110,3 +110,25 @@ def test_when_apaches_leader_fails_the_others_elect(ensemble: Ensemble) -> None:
             await peer.close()
 
     asyncio.run(story())
+
+
+def test_apaches_servers_call_a_smaller_id_back(ensemble: Ensemble) -> None:
+    async def story() -> None:
+        servers = [ensemble.launch(2), ensemble.launch(3)]
+        for server in servers:
+            server.wait_ready()
+        peer = ensemble.peer(1)
+        await peer.open()
+        try:
+            assert await peer.look(0, 0, TIMEOUT_S) is FOLLOWING
+            assert peer.election.vote is not None
+            assert peer.election.vote.leader == 3
+            assert peer.port.reach() == [2, 3]
+            servers[1].kill()
+            # They reach a quorum without the leader; 2 has followed, and its history is better.
+            assert await peer.look(0, 0, TIMEOUT_S) is FOLLOWING
+            assert peer.election.vote.leader == 2
+        finally:
+            await peer.close()
+
+    asyncio.run(story())

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.support.election_hosts import PORT, standing_links
 from tests.support.election_peer import ElectionPeer
 from zkserver.base.quorum import Majority
 from zkserver.base.zxid import make_zxid
@@ -14,7 +15,6 @@ from zkserver.jute.notifications import PeerState
 from zkserver.sim import grudges
 from zkserver.sim.world import World
 
-PORT = 3888
 VOTERS = range(1, 6)
 HOSTS = [f"n{server}" for server in VOTERS]
 LOOKING, FOLLOWING, LEADING, _ = PeerState
@@ -132,11 +132,16 @@ def test_when_the_leader_is_killed_the_others_elect_and_it_follows_when_it_is_ba
 def test_after_kills_and_cuts_there_is_one_leader(seed: int) -> None:
     ensemble = Ensemble(seed)
     for _ in range(40):
-        ensemble.disturb()
         ensemble.wait(ensemble.chance.expovariate(1.0))
+        ensemble.disturb()
     ensemble.world.network.heal()
     for server_id in VOTERS:
         if server_id not in ensemble.peers:
             ensemble.boot(server_id)
     ensemble.settle(70)
+    ensemble.wait(10)
+    assert ensemble.is_settled()
+    links = standing_links(ensemble.world.network)
+    assert len(set(links)) == len(links)
+    assert all(opener > other for opener, other in links)
     ensemble.close()

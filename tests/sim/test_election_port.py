@@ -120,7 +120,9 @@ def test_cut_and_healed_all_are_linked_again() -> None:
 
 @pytest.mark.parametrize("server_id", [1, 3, 5])
 @pytest.mark.parametrize("end", ["kill", "power_off"])
-def test_who_comes_back_is_linked_to_all_and_told_the_last_of_each(server_id: int, end: str) -> None:
+def test_who_comes_back_is_linked_to_all_and_told_the_last_of_each(
+    server_id: int, end: str
+) -> None:
     scene = Scene(5)
     scene.all_tell_all()
     scene.wait(2)
@@ -170,6 +172,8 @@ def test_a_server_that_is_down_makes_one_line_until_it_was_there(scene: Scene) -
         scene.wait(0.5)
     assert scene.hosts[2].events(1) == [line]
     scene.boot(1)
+    scene.wait(5)
+    scene.hosts[2].send(1, vote_for(2))
     scene.wait_for(lambda: scene.hosts[1].votes(2) == [2], limit_s=5)
     scene.network.kill("n1")
     scene.wait()
@@ -390,4 +394,3 @@ def test_a_closed_port_has_no_connection_and_makes_none(scene: Scene) -> None:
     assert scene.links() == []
     with pytest.raises(ConnectionRefusedError):
         scene.call(2, greeting(5))
-

@@ -9,6 +9,7 @@ from typing import Any
 from zkserver.base.errors import FatalError
 from zkserver.jute.notifications import Notification, PeerState
 from zkserver.runtime.election_port import ElectionPort
+from zkserver.sim.network import Network
 from zkserver.sim.world import World
 
 PORT = 3888
@@ -16,6 +17,15 @@ PORT = 3888
 
 def vote_for(leader: int, election_round: int = 1) -> Notification:
     return Notification(PeerState.LOOKING, leader, 5, election_round, 1)
+
+
+def standing_links(network: Network) -> list[tuple[str, str]]:
+    """Connections that stand at both ends: who opened each, and to whom."""
+    return sorted(
+        (end.life.host, end.peer.life.host)
+        for end in network.ends
+        if end.port != PORT and not end.is_closing() and not end.peer.is_closing()
+    )
 
 
 class Stranger(asyncio.Protocol):
@@ -118,11 +128,7 @@ class Scene:
 
     def links(self) -> list[tuple[str, str]]:
         """Connections that stand at both ends: who opened each, and to whom."""
-        return sorted(
-            (end.life.host, end.peer.life.host)
-            for end in self.network.ends
-            if end.port != PORT and not end.is_closing() and not end.peer.is_closing()
-        )
+        return standing_links(self.network)
 
     def call(self, server_id: int, words: bytes, host: str = "stranger") -> Stranger:
         """A stranger calls a server's election port."""
