@@ -8,7 +8,7 @@ papers need (`zab_history`): proposals, deliveries, where a memory was read from
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zkserver.base.config import Config, ConfigSource, load
@@ -19,6 +19,9 @@ from zkserver.sim.host import CLIENT_PORT, SimHost, Simulated
 from zkserver.sim.machine import SimMachine
 from zkserver.sim.world import World
 from zkserver.sim.zab_history import ZabHistory
+from zkserver.storage.disk import Disk
+from zkserver.storage.layout import Layout, sorted_logs
+from zkserver.storage.logreader import LogReader
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import CommittedLog
 from zkserver.zab.effects import Effects, Entry
@@ -30,7 +33,11 @@ DATA_DIR = "data"
 
 
 class Observations:
-    """What was seen of all peers of a run. `entries` are the txns that anybody has delivered."""
+    """What was seen of all peers of a run.
+
+    `entries` are the txns that are committed by anybody's word: delivered, or part of the
+    history that a leader was established with.
+    """
 
     def __init__(self) -> None:
         self.zab = ZabHistory()
@@ -140,10 +147,21 @@ class SimPeer(Simulated, PeerProcess):
         if self.state is PeerState.LEADING:
             number = self._number(f"is established in epoch {epoch} at 0x{last_zxid:x}")
             self.observations.zab.established(number, self.server_id, epoch, last_zxid)
+            for zxid, entry in logged(self.machine.sim_disk):
+                if zxid <= last_zxid:
+                    self.observations.entries.setdefault(zxid, entry)
         else:
             number = self._number(f"serves in epoch {epoch} at 0x{last_zxid:x}")
             self.observations.zab.serves(number, self.server_id, epoch, last_zxid)
         super().serving(epoch)
+
+
+def logged(disk: Disk) -> Iterator[Entry]:
+    """All txns in the logs of a disk, file by file."""
+    folder = Layout.of(DATA_DIR).log_folder
+    for first, name in sorted_logs(disk.names(folder)):
+        for zxid, entry, _, _ in LogReader(disk, folder, [(first, name)], first - 1):
+            yield zxid, entry
 
 
 class PeerHost(SimHost[SimPeer]):
