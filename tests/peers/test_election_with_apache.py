@@ -46,7 +46,8 @@ class Ensemble:
 
     def peer(self, server_id: int) -> ElectionPeer:
         election = Election(server_id, Majority([1, 2, 3], [4]), b"version=0")
-        return ElectionPeer(election, self.ports)
+        addresses = {server: [("127.0.0.1", port)] for server, port in self.ports.items()}
+        return ElectionPeer(election, addresses, asyncio.get_running_loop())
 
 
 @pytest.fixture(name="ensemble")
@@ -105,6 +106,28 @@ def test_when_apaches_leader_fails_the_others_elect(ensemble: Ensemble) -> None:
             servers[1].kill()
             # Its history is that of a server that has followed: the epoch is 1.
             assert await peer.look(make_zxid(1, 0), 1, TIMEOUT_S) is LEADING
+        finally:
+            await peer.close()
+
+    asyncio.run(story())
+
+
+def test_apaches_servers_call_a_smaller_id_back(ensemble: Ensemble) -> None:
+    async def story() -> None:
+        servers = [ensemble.launch(2), ensemble.launch(3)]
+        for server in servers:
+            server.wait_ready()
+        peer = ensemble.peer(1)
+        await peer.open()
+        try:
+            assert await peer.look(0, 0, TIMEOUT_S) is FOLLOWING
+            assert peer.election.vote is not None
+            assert peer.election.vote.leader == 3
+            assert peer.port.reach() == [2, 3]
+            servers[1].kill()
+            # Server 2 has followed it, so its history is the better one.
+            assert await peer.look(0, 0, TIMEOUT_S) is FOLLOWING
+            assert peer.election.vote.leader == 2
         finally:
             await peer.close()
 
