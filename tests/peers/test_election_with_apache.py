@@ -125,7 +125,7 @@ def test_apaches_servers_call_a_smaller_id_back(ensemble: Ensemble) -> None:
             assert peer.election.vote.leader == 3
             assert peer.port.reach() == [2, 3]
             servers[1].kill()
-            # They reach a quorum without the leader; 2 has followed, and its history is better.
+            # Server 2 has followed it, so its history is the better one.
             assert await peer.look(0, 0, TIMEOUT_S) is FOLLOWING
             assert peer.election.vote.leader == 2
         finally:

@@ -85,7 +85,7 @@ def test_only_the_newest_waits_and_the_last_is_sent_again_on_a_new_link(scene: S
 def test_a_link_that_has_no_room_keeps_the_newest_back(scene: Scene) -> None:
     linked(scene)
     scene.network.lives["n1"].pause()
-    big = vote_for(5)._replace(config=b"x" * 300_000)
+    big = vote_for(5)._replace(config=b"x" * 150_000)
     scene.hosts[2].send(1, big)
     scene.wait()
     assert scene.hosts[2].port.is_delivered
@@ -97,6 +97,19 @@ def test_a_link_that_has_no_room_keeps_the_newest_back(scene: Scene) -> None:
     scene.wait()
     assert scene.hosts[1].votes(2) == [2, 5, 8]
     assert scene.hosts[2].port.is_delivered
+
+
+def test_what_waits_when_a_link_is_lost_makes_a_new_one(scene: Scene) -> None:
+    linked(scene)
+    scene.network.lives["n1"].pause()
+    scene.hosts[2].send(1, vote_for(5)._replace(config=b"x" * 150_000))
+    scene.hosts[2].send(1, vote_for(6))
+    scene.wait()
+    scene.network.reset("n1")
+    scene.network.lives["n1"].resume()
+    scene.wait()
+    assert scene.links() == [("n2", "n1")]
+    assert scene.hosts[1].votes(2)[-1] == 6
 
 
 def test_cut_and_healed_all_are_linked_again() -> None:
@@ -209,7 +222,39 @@ def test_a_dial_that_nobody_answers_ends_in_time() -> None:
     scene.wait(0.02)
     assert scene.hosts[2].port.reach() == []
     assert scene.hosts[2].lines[-1][1]["problem"] == "n1:3888: no answer within 300 ms"
+    # Dialled again it is no hope before it was reached.
+    scene.wait(0.1)
+    scene.hosts[2].send(1, vote_for(2))
+    scene.wait(0.1)
+    assert scene.hosts[2].port.reach() == []
+    scene.network.heal()
+    scene.wait(0.3)
+    scene.hosts[2].send(1, vote_for(2))
+    scene.wait(0.3)
+    assert scene.hosts[2].port.reach() == [1]
     scene.close()
+
+
+def test_a_greater_id_that_does_not_call_back_is_out_of_reach(scene: Scene) -> None:
+    scene.network.refuse("n1")
+    scene.hosts[1].send(2, vote_for(1))
+    scene.wait(0.9)
+    assert scene.hosts[1].port.reach() == [2]
+    scene.wait(0.5)
+    assert scene.hosts[1].port.reach() == []
+    assert scene.hosts[1].lines[-1][1]["problem"] == "it does not call back"
+
+
+def test_who_calls_is_called_back_at_once_though_a_dial_hangs(scene: Scene) -> None:
+    scene.network.power_off("n1")
+    scene.hosts[2].send(1, vote_for(2))
+    # TCP asks for the last time before 5 s are over.
+    scene.wait(3.1)
+    scene.boot(1)
+    scene.hosts[1].send(2, vote_for(1))
+    scene.wait(0.5)
+    assert scene.hosts[1].votes(2) == [2]
+    assert scene.hosts[2].votes(1) == [1]
 
 
 def test_the_addresses_of_a_server_are_tried_in_turn() -> None:
@@ -346,6 +391,12 @@ def test_a_greater_id_that_calls_again_replaces_its_link(scene: Scene) -> None:
     assert not second.lost
     assert first.data == second.data == frame(encode_notification(vote_for(2)))
     assert scene.hosts[2].port.reach() == [5]
+    # Of a stranger that is gone nothing is kept.
+    scene.network.kill("stranger")
+    scene.wait()
+    third = scene.call(2, greeting(5), host="another")
+    scene.wait()
+    assert (third.lost, third.data) == (False, b"")
 
 
 def test_owners_are_told_of_links_that_come_and_go_but_not_from_within(scene: Scene) -> None:

@@ -59,7 +59,7 @@ def test_the_types_of_table_and_configuration_agree() -> None:
         LONG: (int,),
         PORT: (int | None,),
         DECIMAL: (float,),
-        BOOLEAN: (bool,),
+        BOOLEAN: (bool, bool | None),
         SWITCH: (bool,),
         TEXT: (str, str | None),
         LIST: (tuple[str, ...],),
