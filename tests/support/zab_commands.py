@@ -38,7 +38,9 @@ def add_server(world: World, name: str, *options: str) -> None:
         int(given.get("current", "0")),
     )
     disk.log_begins = int(given.get("reaches", "0"))
+    disk.size_of_snapshot = int(given.get("snapshot", disk.size_of_snapshot))
     server = Server(number(name), disk, "observer" in given, int(given.get("memory", "500")))
+    server.config_version = int(given.get("config", "0"))
     world.servers[server.id] = server
 
 
@@ -92,7 +94,7 @@ def step(world: World, line: str) -> None:
     elif command == "session":
         world.sessions[int(words[0], 16)] = True
     elif command == "forge":
-        world.inject((ids[0], ids[1]), forged(rest))
+        world.inject((ids[0], ids[1]), forged(rest), is_first="first" in rest)
     elif command == "counter":
         core = world.servers[ids[0]].core
         core.last_proposed = core.last_processed = make_zxid(core.epoch, int(rest[0], 16))

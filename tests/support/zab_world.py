@@ -93,6 +93,7 @@ class Server:
         self.name = f"n{server_id}"
         self.is_observer = is_observer
         self.memory = memory
+        self.config_version = 0
         self.disk = disk
         self.is_up = False
         self.core = None
@@ -196,7 +197,7 @@ class World:
     def lead(self, n):
         server = self.servers[n]
         server.core = Leader(
-            LeaderSettings(n, TICK_MS, 10, 5, **self.settings),
+            LeaderSettings(n, TICK_MS, 10, 5, server.config_version, **self.settings),
             Majority(self.voters),
             server.accepted,
             server.current,
@@ -212,7 +213,7 @@ class World:
     def follow(self, n, leader):
         server = self.servers[n]
         server.core = Learner(
-            LearnerSettings(n, server.is_observer, TICK_MS, 10, 5),
+            LearnerSettings(n, server.is_observer, TICK_MS, 10, 5, server.config_version),
             server.accepted,
             server.current,
             server.disk.place,
@@ -323,6 +324,8 @@ class World:
             self.say(f"{server.name} session {session_id:x} is {['dead', 'alive'][is_alive]}")
         for token in out.syncs_done:
             self.say(f"{server.name} sync {token} is done")
+        for zxid, leader in out.activations:
+            self.say(f"{server.name} activates the configuration of {show(zxid)}, leader n{leader}")
         for asked in out.revalidations:
             is_alive = asked.session_id in self.sessions
             self.run(
@@ -388,10 +391,13 @@ class World:
         elif core is not None:
             self.run(server, lambda: core.received([packet]))
 
-    def inject(self, pair, packet):
-        """A packet that no server of ours would send."""
+    def inject(self, pair, packet, *, is_first=False):
+        """A packet that no server of ours would send, last or first on its link."""
         self.say(f"n{pair[0]} → n{pair[1]} {describe(packet)} (forged)")
-        self.queues[pair].append(packet)
+        if is_first:
+            self.queues[pair].appendleft(packet)
+        else:
+            self.queues[pair].append(packet)
 
     def stabilize(self, *, disks=True):
         """Deliver and sync until nothing moves."""
@@ -447,7 +453,11 @@ def describe_write(write):
 
 
 def forged(words):
-    kind, zxid, *rest = words
+    """`COMMIT 3:1 [data]`; data `leader=2` is that of an activation, with the entry in front."""
+    kind, zxid, *rest = [word for word in words if word != "first"]
     epoch, _, counter = zxid.partition(":")
     data = rest[0].encode() if rest else None
+    if rest and rest[-1].startswith("leader="):
+        entry = rest[0].encode() if len(rest) > 1 else b""
+        data = packets.build_activation(int(rest[-1].removeprefix("leader=")), entry)
     return Packet(PacketType[kind], make_zxid(int(epoch, 16), int(counter, 16)), data)
