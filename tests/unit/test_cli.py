@@ -379,14 +379,14 @@ class TestConfiguration:
         config, _ = self.load(Options(), ZOO_DATADIR_AUTOCREATE_DISABLE="1")
         assert not config.datadir_autocreate
 
-    def test_an_ensemble_is_not_run_as_a_standalone_server(self, tmp_path) -> None:
+    def test_server_lines_and_a_myid_make_a_peer(self, tmp_path) -> None:
         (tmp_path / "myid").write_text("1")
         members = "server.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=c:2888:3888\n"
         timing = "initLimit=10\nsyncLimit=5\n"
         cfg = tmp_path / "zoo.cfg"
         cfg.write_text(f"dataDir={tmp_path}\nclientPort=2181\n{timing}{members}")
-        with pytest.raises(CommandError, match="ensembles are not built yet"):
-            self.load(Options(cfg=str(cfg)))
+        config, warnings = self.load(Options(cfg=str(cfg)))
+        assert (config.is_distributed, config.server_id, warnings) == (True, 1, [])
 
     def test_a_server_without_a_client_port_is_refused(self, tmp_path) -> None:
         (tmp_path / "zoo.cfg").write_text(f"dataDir={tmp_path}\n")

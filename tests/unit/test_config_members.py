@@ -24,7 +24,7 @@ def test_an_ensemble() -> None:
     assert loaded.membership.members[0].addresses == (Address("a", 2888, 3888),)
     assert (loaded.init_limit_ticks, loaded.sync_limit_ticks) == (10, 5)
     assert loaded.properties["zookeeper.server.1"] == "a:2888:3888"
-    assert "zoo.cfg:5: server.1: is accepted, but what it asks for is not built yet" in warnings
+    assert not warnings
 
 
 @pytest.mark.parametrize("text", ["1", "1\n", "1\r\n", "+1\nrest"])

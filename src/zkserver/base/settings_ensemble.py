@@ -19,11 +19,12 @@ from zkserver.base.settings_values import (
     bare,
     cfg,
     later,
+    partly,
     prop,
 )
 from zkserver.base.settings_values import SWITCH as YES_NO
 
-MEMBERS: tuple[Setting, ...] = later(
+MEMBERS: tuple[Setting, ...] = partly(
     "Ensemble",
     cfg("server.N", FAMILY, (), "", "`host:quorumPort:electionPort` of server N, then"
         " `:participant` or `:observer`, then `;clientPort` or `;clientHost:clientPort`",
@@ -66,9 +67,18 @@ MEMBERS: tuple[Setting, ...] = later(
         " creates an ephemeral znode", "local_sessions_upgrading_enabled"),
     bare("readonlymode.enabled", BOOLEAN, False, "", "serve reads without a quorum",
          "read_only_mode_enabled"),
+    later=(
+        "reconfigEnabled",
+        "multiAddress.reachabilityCheckEnabled",
+        "multiAddress.reachabilityCheckTimeoutMs",
+        "oraclePath",
+        "localSessionsEnabled",
+        "localSessionsUpgradingEnabled",
+        "readonlymode.enabled",
+    ),
 )
 
-LEADING: tuple[Setting, ...] = later(
+LEADING: tuple[Setting, ...] = partly(
     "Leading and following",
     prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", default_text="yes"),
     prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time"),
@@ -107,9 +117,25 @@ LEADING: tuple[Setting, ...] = later(
          "min_notification_interval_ms"),
     prop("fastleader.maxNotificationInterval", INTEGER, 60000, "ms", "longest time to wait for"
          " votes", "max_notification_interval_ms"),
+    later=(
+        "leaderServes",
+        "leader.maxConcurrentSnapSyncs",
+        "leader.maxConcurrentDiffSyncs",
+        "leader.ackLoggingFrequency",
+        "leader.maxTimeToWaitForEpoch",
+        "leader.closeSocketAsync",
+        "learner.closeSocketAsync",
+        "learner.asyncSending",
+        "leader.nodelay",
+        "follower.nodelay",
+        "follower.skipLearnerRequestToNextProcessor",
+        "forward_learner_requests_to_commit_processor_disabled",
+        "tcpKeepAlive",
+        "quorumCnxnTimeoutMs",
+    ),
 )
 
-OBSERVERS: tuple[Setting, ...] = later(
+OBSERVERS: tuple[Setting, ...] = partly(
     "Observers",
     cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers; 0 is none",
         "observer_master_port"),
@@ -121,6 +147,7 @@ OBSERVERS: tuple[Setting, ...] = later(
          "observer_election_delay_ms"),
     prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "proposals that a follower keeps"
          " for observers"),
+    later=("observerMasterPort", "observer.reconnectDelayMs", "observerMaster.sizeLimit"),
 )
 
 ADMIN: tuple[Setting, ...] = later(

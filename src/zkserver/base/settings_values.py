@@ -15,6 +15,7 @@ Booleans of named keys are true or false, else refused. Properties are true when
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from enum import Enum
 from math import isfinite
 from typing import Final, Literal, NamedTuple
@@ -165,6 +166,13 @@ def bare(
 def group(title: str, *settings: Setting) -> tuple[Setting, ...]:
     """`settings` under one heading of the reference page."""
     return tuple(setting._replace(group=title) for setting in settings)
+
+
+def partly(title: str, *settings: Setting, later: Collection[str]) -> tuple[Setting, ...]:
+    """A group of settings; this release does not have the features of those named by `later`."""
+    return tuple(
+        setting._replace(group=title, built=setting.name not in later) for setting in settings
+    )
 
 
 def later(title: str, *settings: Setting) -> tuple[Setting, ...]:

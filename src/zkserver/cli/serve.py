@@ -224,11 +224,6 @@ def load_config(deployment: Deployment, log: Log) -> tuple[Config, list[ConfigWa
         for warning in error.warnings:
             log.warn(str(warning))
         raise CommandError(f"{error}\nInvalid config, exiting abnormally") from error
-    if config.is_distributed:
-        raise CommandError(
-            f"{deployment.config_name}: this is a server of an ensemble, and ensembles are not "
-            "built yet: without its server.N lines it can run standalone"
-        )
     if config.client_port is None:
         raise CommandError(
             f"{deployment.config_name}: clientPort is not set, so no client could connect"

@@ -296,11 +296,12 @@ class PeerProcess(Process):
         )
         role = self._begin(LearnerRole(self._make_learner(settings), self.database, self))
         leader = self.membership.find(vote.leader)
+        limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(
             self.loop,
             leader.addresses if leader is not None else (),
             partial(QuorumLink, LEADER_LINK, self._link_opened, self._received, self._link_lost),
-            limit_ms=config.init_limit_ticks * config.tick_time_ms,
+            limit_ms=limit_ticks * config.tick_time_ms,
             retry_delay_ms=config.leader_connect_delay_during_retry_ms,
         )
         if reason is not None:
