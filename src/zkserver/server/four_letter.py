@@ -175,7 +175,7 @@ def _figures(server: Server) -> str:
         f"Connections: {len(server.connections)}\n"
         f"Outstanding: {server.in_flight}\n"
         f"Zxid: 0x{server.tree.last_zxid & _MASK64:x}\n"
-        "Mode: standalone\n"
+        f"Mode: {server.pipeline.mode}\n"
         f"Node count: {server.tree.znode_count()}\n"
     )
 
@@ -227,7 +227,7 @@ def dirs(server: Server) -> str:
 
 def mntr(server: Server) -> str:
     """The figures that are measured, under Apache's names."""
-    rows = {"version": VERSION, "server_state": "standalone", **metrics(server)}
+    rows = {"version": VERSION, "server_state": server.pipeline.mode, **metrics(server)}
     return "".join(f"zk_{key}\t{value}\n" for key, value in rows.items())
 
 

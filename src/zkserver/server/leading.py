@@ -49,6 +49,7 @@ class Remote(NamedTuple):
 class LeaderPipeline(Pipeline):
     """`epoch_zxid` is the zxid that the epoch begins behind."""
 
+    mode = "leader"
     handlers = LOCAL_READS
     writes = FORWARDED
 

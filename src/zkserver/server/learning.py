@@ -62,8 +62,9 @@ class LearnerPipeline:
     writes = FORWARDED
     is_authority = False
 
-    def __init__(self, server: Server, database: Database) -> None:
+    def __init__(self, server: Server, database: Database, mode: str) -> None:
         self.server = server
+        self.mode = mode
         self._database = database
         self._run: Forwards | None = None
         self._asks: list[Ask | Revalidate] = []
@@ -345,7 +346,8 @@ class LearnerRole(Role):
 
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
-        self.pipeline = LearnerPipeline(server, self.database)
+        mode = "observer" if self.core.settings.is_observer else "follower"
+        self.pipeline = LearnerPipeline(server, self.database, mode)
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)
         self.host.serving(self.core.leader_epoch)

@@ -56,6 +56,8 @@ class Internal:
 class Pipeline:
     """See the module's docstring. One per server; used from the event loop only."""
 
+    # What `srvr` and others call this server.
+    mode = "standalone"
     # What is answered from the tree, and what goes through the pipeline, by opcode.
     handlers = HANDLERS
     writes = WRITES

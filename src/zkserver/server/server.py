@@ -56,10 +56,12 @@ class Host(Protocol):
 class Requests(Protocol):
     """The way of requests that are not answered on the spot; it differs by role.
 
-    `handlers` answer from the tree, `writes` are what `submit` takes, by opcode. `is_authority`:
-    sessions expire by this server's word.
+    `mode` is the role's name. `handlers` answer from the tree, `writes` are what `submit` takes,
+    by opcode. `is_authority`: sessions expire by this server's word.
     """
 
+    @property
+    def mode(self) -> str: ...
     @property
     def handlers(self) -> Mapping[int, Handler]: ...
     @property
