@@ -164,6 +164,10 @@ class Memory:
 class ZabHistory:
     """Events in the order they happened; `number` is the EventLog's number.
 
+    Of what happens at once: a proposal is recorded before the core gets it; that the memory was
+    replaced before what is applied on top of it, and that before `serves`; a leader's
+    establishment before that of anybody who serves under it. Every server begins first.
+
     Raises ValueError for a number below the one before it.
     """
 
