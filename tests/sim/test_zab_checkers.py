@@ -55,6 +55,10 @@ class Story:
             entry = (content or place).encode()
             self.history.delivered(self.tick(), server, z(place), entry, digest)
 
+    def adopts(self, server: int, *txns: str) -> None:
+        for txn in txns:
+            self.history.adopted(self.tick(), server, z(txn), txn.encode(), None)
+
     def keeps(self, server: int, *txns: str) -> None:
         for txn in txns:
             self.history.kept(self.tick(), server, z(txn), txn.encode())
@@ -390,6 +394,39 @@ def test_committed_survive_is_broken_by_a_hole() -> None:
     story.delivers(2, "2:1")
     story.leads(2, 3, "2:1")
     assert "CommittedSurvive" in story.broken()
+
+
+# --- adopted txns
+
+
+def test_what_is_adopted_from_a_leader_that_comes_to_nothing_is_not_delivered(story: Story) -> None:
+    """n1 has 1:3, leads nobody but n3, and fails before a quorum has its history. n2 leads next,
+    without 1:3, and n3 has it cut away.
+    """
+    story.proposes(1, "1:3")
+    story.adopts(3, "1:3")
+    story.leads(2, 3, "1:2")
+    story.begins(3, "1:2")
+    story.serves(3, 3, "1:2")
+    story.proposes(2, "3:1")
+    story.delivers(2, "3:1")
+    story.delivers(3, "3:1")
+    assert story.broken() == []
+
+
+def test_what_is_adopted_is_delivered_if_its_server_serves_with_it(story: Story) -> None:
+    story.proposes(1, "1:3")
+    story.leads(1, 2, "1:3")
+    story.adopts(3, "1:3")
+    story.serves(3, 2, "1:3")
+    assert story.broken() == []
+    story.leads(2, 3, "1:2")
+    assert story.broken() == ["CommittedSurvive"]
+
+
+def test_what_is_adopted_was_proposed_too(story: Story) -> None:
+    story.adopts(3, "1:3")
+    assert story.broken() == ["Integrity"]
 
 
 # --- EqualDigestAtEqualZxid

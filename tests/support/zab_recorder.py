@@ -64,9 +64,11 @@ class Recorder:
                 digest = digest_of(server.received_tree)
                 self.history.received_tree(self.note(), server.id, write.zxid, digest)
         first = len(server.applied) - len(out.apply)
+        # Of the batch with UPTODATE in it some may have been applied before, some behind it.
+        is_serving = server.phase is Phase.BROADCAST and out.phase is not Phase.BROADCAST
+        note = self.history.delivered if is_serving else self.history.adopted
         for count, (zxid, data) in enumerate(out.apply, first + 1):
-            digest = digest_of(server.applied[:count])
-            self.history.delivered(self.note(), server.id, zxid, data, digest)
+            note(self.note(), server.id, zxid, data, digest_of(server.applied[:count]))
         if out.phase is Phase.BROADCAST:
             core = server.core
             if isinstance(core, Leader):

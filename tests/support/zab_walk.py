@@ -50,9 +50,13 @@ class Checks:
 
 
 class Walk:
-    """One run from a seed. Raises `Broken`; `world.story` tells how it came."""
+    """One run from a seed. Raises `Broken`; `world.story` tells how it came.
 
-    def __init__(self, seed, servers=None):
+    `servers` vote, `observers` come on top. `past` is what all voters have on disk at first, and
+    `tails` what some of them have besides: uncommitted txns of the last epoch.
+    """
+
+    def __init__(self, seed, servers=None, observers=0, past=(), tails=()):
         self.random = random.Random(seed)
         count = servers or self.random.choice((3, 3, 5))
         self.world = World(range(1, count + 1))
@@ -63,7 +67,12 @@ class Walk:
         self.syncs = self.random.choice((8, 25))
         self.bodies = 0
         for n in self.world.voters:
-            self.world.servers[n] = Server(n, Disk((), 0, 0, 0), memory=memory)
+            tail = tails[n - 1] if n <= len(tails) else ()
+            epoch = max((zxid >> 32 for zxid, _ in past), default=0)
+            disk = Disk((*past, *tail), 0, epoch, epoch)
+            self.world.servers[n] = Server(n, disk, memory=memory)
+        for n in range(count + 1, count + 1 + observers):
+            self.world.servers[n] = Server(n, Disk((), 0, 0, 0), is_observer=True, memory=memory)
         for server in self.servers():
             server.disk.size_of_snapshot = self.random.choice((0, 20, 1000))
 
@@ -140,13 +149,17 @@ class Walk:
         if leaders and self.random.random() < 0.6:
             leader = self.random.choice(leaders)
             self.world.follow(self.random.choice(looking).id, leader.id)
-        elif 2 * len(looking) > len(self.world.voters):
+            return
+        voting = [server for server in looking if not server.is_observer]
+        if 2 * len(voting) > len(self.world.voters):
             least = len(self.world.voters) // 2 + 1
-            some = self.random.sample(looking, self.random.randint(least, len(looking)))
+            some = self.random.sample(voting, self.random.randint(least, len(voting)))
             self.elect(some)
 
     def elect(self, some):
-        best = max(some, key=lambda server: server.vote)
+        best = max(
+            (server for server in some if not server.is_observer), key=lambda server: server.vote
+        )
         self.world.lead(best.id)
         for server in some:
             if server is not best:

@@ -15,6 +15,8 @@ because the memory began with a state that ends at or above it. PrefixConsistenc
 if TotalOrder and Agreement do, of one process that never stops; it alone notices a txn that was
 delivered, cut away, and replaced.
 
+What a learner adopts before UPTODATE is delivered only if it serves with it: see `zab_history`.
+
 What is no breach: to deliver again after a restart what the disk had lost; to skip, with a leader's
 tree, what it holds; to lag behind; to be established in an old epoch after a newer one is (the old
 leader's acknowledgements were late); to lose a kept txn that nobody delivered; epochs of a data
@@ -31,6 +33,7 @@ from collections.abc import Callable, Iterator
 from zkserver.base.zxid import epoch_of, make_zxid
 from zkserver.sim.checkers import FAILURES, INVALID, OK, UNKNOWN, Verdict
 from zkserver.sim.zab_history import (
+    Adopted,
     Begins,
     Delivered,
     Established,
@@ -52,16 +55,17 @@ def integrity(history: ZabHistory) -> Iterator[str]:
     """What is delivered was broadcast before, and is delivered once (DSN: Integrity).
 
     Evidence: every delivered or kept txn of an epoch that was established or proposed in during
-    this run was proposed in it, with that zxid and content; no memory takes a txn it holds.
+    this run was proposed in it, with that zxid and content, and so was what is only adopted; no
+    memory takes a txn it holds.
     """
     reigns = {e.epoch for e in history.events if isinstance(e, Established | Proposed)}
     proposed: dict[int, list[bytes]] = {}
     for event, memory in replay(history):
         if isinstance(event, Proposed):
             proposed.setdefault(event.zxid, []).append(event.entry)
-        elif isinstance(event, Delivered | Kept):
+        elif isinstance(event, Delivered | Adopted | Kept):
             zxid = event.zxid
-            what = "delivers" if isinstance(event, Delivered) else "keeps"
+            what = "keeps" if isinstance(event, Kept) else "applies"
             if epoch_of(zxid) in reigns and event.entry not in proposed.get(zxid, ()):
                 yield f"n{event.server} {what} {shown(zxid)}, which was not proposed so"
             elif memory.holds(zxid):
@@ -126,7 +130,7 @@ def agreement(history: ZabHistory) -> Iterator[str]:
         server = event.server
         if isinstance(event, Delivered):
             delivered.setdefault(server, {})[event.zxid, event.entry] = None
-        if isinstance(event, Delivered | Kept):
+        if isinstance(event, Delivered | Adopted | Kept):
             had.setdefault(server, {})[event.zxid, event.entry] = None
         elif isinstance(event, Begins):
             now = Memory(memory.base, memory.last, {}, list(memory.gaps))
@@ -210,7 +214,7 @@ def primary_integrity(history: ZabHistory) -> Iterator[str]:
     memory at its first proposal holds every txn of an earlier epoch that anybody delivers, before
     or after.
     """
-    committed = sorted({e.zxid for e in history.events if isinstance(e, Delivered)})
+    committed = sorted({e.zxid for e in history.settled() if isinstance(e, Delivered)})
     reigns: dict[tuple[int, int], bool] = {}
     for event, memory in replay(history):
         if isinstance(event, Established):
@@ -261,7 +265,7 @@ def committed_survive(history: ZabHistory) -> Iterator[str]:
         e.epoch: places.of(e.last_zxid) for e in history.events if isinstance(e, Established)
     }
     known = [end for end in ends.values() if end]
-    known += [e.zxid for e in history.events if isinstance(e, Delivered)]
+    known += [e.zxid for e in history.settled() if isinstance(e, Delivered)]
     committed = sorted(set(known))
     newest: dict[int, int] = {}
     for event, memory in replay(history):
@@ -286,13 +290,13 @@ def committed_survive(history: ZabHistory) -> Iterator[str]:
 def equal_digest_at_equal_zxid(history: ZabHistory) -> Iterator[str]:
     """Two trees that are the result of the same txn are equal (replication's whole purpose).
 
-    Evidence: the digests recorded after a delivery or with a received tree; one is told per zxid,
-    and the start of an epoch is the end of the history before it.
+    Evidence: the digests recorded after a delivery (or adoption) or with a received tree; one is
+    told per zxid, and the start of an epoch is the end of the history before it.
     """
     places = Places(history)
     digests: dict[int, tuple[int, int]] = {}
     for event in history.events:
-        if not isinstance(event, Delivered | ReceivedTree) or event.digest is None:
+        if not isinstance(event, Delivered | Adopted | ReceivedTree) or event.digest is None:
             continue
         place = places.of(event.zxid)
         zxid = event.zxid if place is None else place

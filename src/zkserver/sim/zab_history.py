@@ -1,10 +1,16 @@
 """What the servers of an ensemble did, seen from outside: the evidence of `zab_checkers`.
 
-A run records seven kinds of events, each when it happens and from where it can be seen without
+A run records eight kinds of events, each when it happens and from where it can be seen without
 asking a core for its opinion: what a core was handed (`proposed`), what it had applied
-(`delivered`), what the memory was read from (`begins`, `received_tree`), what the peer applied
-itself at the end of a role (`kept`), and the two moments from which a server may be believed
-(`established`, `serves`). Nothing of the leader's or the learner's bookkeeping is in it.
+(`delivered`, `adopted`), what the memory was read from (`begins`, `received_tree`), what the peer
+applied itself at the end of a role (`kept`), and the two moments from which a server may be
+believed (`established`, `serves`). Nothing of the leader's or the learner's bookkeeping is in it.
+
+What a learner applies before UPTODATE is *adopted* and not yet delivered. The leader sends COMMIT
+behind every txn of its history, but that history is committed only when a quorum has it, and a
+leader may fail before that: then what its learner adopted was never committed, and may be cut away.
+The paper's follower delivers the history when the leader is established (step f.2.2); here adopted
+txns count as delivered if their server serves with them (`settled`).
 
 `number` is the number of the run's event (`EventLog.note`). Numbers never fall; events of one
 number happened in the order of the calls. Entries are kept as hashes of eight bytes.
@@ -72,6 +78,16 @@ class Delivered(NamedTuple):
     digest: int | None
 
 
+class Adopted(NamedTuple):
+    """A learner applied a txn of a leader's history, or one behind it, before UPTODATE."""
+
+    number: int
+    server: int
+    zxid: int
+    entry: bytes
+    digest: int | None
+
+
 class Begins(NamedTuple):
     """The memory is what the disk holds, up to `last_zxid`."""
 
@@ -107,7 +123,7 @@ class Kept(NamedTuple):
     entry: bytes
 
 
-Event = Established | Proposed | Delivered | Begins | ReceivedTree | Serves | Kept
+Event = Established | Proposed | Delivered | Adopted | Begins | ReceivedTree | Serves | Kept
 
 
 @dataclass(slots=True)
@@ -148,6 +164,10 @@ class Memory:
 class ZabHistory:
     """Events in the order they happened; `number` is the EventLog's number.
 
+    Of what happens at once: a proposal is recorded before the core gets it; that the memory was
+    replaced before what is applied on top of it, and that before `serves`; a leader's
+    establishment before that of anybody who serves under it. Every server begins first.
+
     Raises ValueError for a number below the one before it.
     """
 
@@ -169,8 +189,14 @@ class ZabHistory:
     def delivered(
         self, number: int, server: int, zxid: int, entry: bytes, digest: int | None
     ) -> None:
-        """A txn is committed and applied, by a leader, a follower or an observer."""
+        """A txn is committed and applied, by a leader, or a learner that serves."""
         self._add(Delivered(number, server, zxid, hash_of(entry), digest))
+
+    def adopted(
+        self, number: int, server: int, zxid: int, entry: bytes, digest: int | None
+    ) -> None:
+        """A txn is applied by a learner that has not got UPTODATE."""
+        self._add(Adopted(number, server, zxid, hash_of(entry), digest))
 
     def begins(self, number: int, server: int, last_zxid: int) -> None:
         """The memory now is the disk's state: at a start, or after the log was cut."""
@@ -187,6 +213,23 @@ class ZabHistory:
     def kept(self, number: int, server: int, zxid: int, entry: bytes) -> None:
         """A role ended, and the peer applied a logged txn of which it knows no commit."""
         self._add(Kept(number, server, zxid, hash_of(entry)))
+
+    def settled(self) -> list[Event]:
+        """The events, with adopted txns as `Delivered` where their server believed in them.
+
+        It did if it serves, is established or delivers with that memory, before that is replaced.
+        """
+        events = list(self.events)
+        believes: dict[int, bool] = {}
+        for at in range(len(events) - 1, -1, -1):
+            event = events[at]
+            if isinstance(event, Serves | Established | Delivered):
+                believes[event.server] = True
+            elif isinstance(event, Begins | ReceivedTree):
+                believes[event.server] = False
+            elif isinstance(event, Adopted) and believes.get(event.server):
+                events[at] = Delivered(*event)
+        return events
 
 
 class Places:
@@ -208,20 +251,20 @@ class Places:
 
 
 def replay(history: ZabHistory) -> Iterator[tuple[Event, Memory]]:
-    """All events again, each with the memory of its server before it.
+    """All events again, settled, each with the memory of its server before it.
 
     A `Begins` or `ReceivedTree` of a server that was not heard of comes with an empty memory.
     Raises LookupError where a server does anything else before its memory is known.
     """
     memories: dict[int, Memory] = {}
-    for event in history.events:
+    for event in history.settled():
         memory = memories.get(event.server)
         if memory is None:
             if not isinstance(event, Begins | ReceivedTree):
                 raise LookupError(f"n{event.server} does something before it begins: {event}")
             memory = memories[event.server] = Memory(0, 0)
         yield event, memory
-        if isinstance(event, Delivered | Kept):
+        if isinstance(event, Delivered | Adopted | Kept):
             memory.take(event.zxid, event.entry)
         elif isinstance(event, Begins):
             memory.reload(event.last_zxid)
