@@ -124,14 +124,20 @@ class SimPeer(Simulated, PeerProcess):
         self.observations.zab.kept(number, self.server_id, *entry)
 
     def committed(self, entries: list[Entry]) -> None:
-        """Txns were applied, because a quorum has them."""
-        tree = self.database.tree
+        """Txns were applied: committed ones, or before UPTODATE the history of a leader.
+
+        That one may still fail to be established, and its history be cut again.
+        """
+        tree, seen = self.database.tree, self.observations
         last = entries[-1][0]
         number = self._number(f"applies up to 0x{last:x}")
+        is_delivery = self.server is not None
+        note = seen.zab.delivered if is_delivery else seen.zab.adopted
         for zxid, entry in entries:
             digest = tree.digest if zxid == last and tree.digest_enabled else None
-            self.observations.zab.delivered(number, self.server_id, zxid, entry, digest)
-            self.observations.entries.setdefault(zxid, entry)
+            note(number, self.server_id, zxid, entry, digest)
+            if is_delivery:
+                seen.entries.setdefault(zxid, entry)
         super().committed(entries)
 
     def tree_received(self, zxid: int) -> None:
