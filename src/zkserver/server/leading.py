@@ -23,6 +23,7 @@ from zkserver.base.acl import Id
 from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
 from zkserver.base.zxid import hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
+from zkserver.prep.common import PREPARERS
 from zkserver.prep.prep import WRITES
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
@@ -37,6 +38,8 @@ from zkserver.zab.leader import Leader
 # In an ensemble a sync has to be asked for.
 LOCAL_READS = {kind: handler for kind, handler in HANDLERS.items() if kind != op.SYNC}
 FORWARDED = WRITES | {op.SYNC}
+# These need not come by the link of the session's client.
+_OF_ANYBODY = (op.CREATE_SESSION, op.CLOSE_SESSION)
 
 
 class Remote(NamedTuple):
@@ -79,25 +82,34 @@ class LeaderPipeline(Pipeline):
         self.server.in_flight += 1
         self._barriers.append((self.prep.zxid, barrier))
 
-    def submit_forwarded(self, asked: Forwarded) -> None:
-        """Prepare a learner's request; whatever comes of it, the learner waits for a txn."""
+    def submit_forwarded(self, asked: Sequence[Forwarded]) -> None:
+        """Prepare learners' requests; whatever comes of one, its learner waits for a txn."""
         server = self.server
-        prep = self.prep
-        sessions = server.sessions
-        caller = Remote(asked.session_id, asked.authinfo or ())
+        prep, sessions = self.prep, server.sessions
         time_ms = server.wall_ms()
-        owner = sessions.owner(asked.session_id)
-        if owner is None:
-            sessions.set_owner(asked.session_id, asked.link)
-        elif owner != asked.link and asked.type not in (op.CREATE_SESSION, op.CLOSE_SESSION):
-            prep.zxid += 1
-            self._add(prep.refused(caller, asked.cxid, time_ms, ErrorCode.SESSIONMOVED), None, 0)
-            return
-        prepared = prep.prepare(asked.type, caller, asked.cxid, asked.body, time_ms)
-        if prepared is None:
-            prep.zxid += 1
-            prepared = prep.refused(caller, asked.cxid, time_ms, ErrorCode.MARSHALLINGERROR)
-        self._add(prepared, None, asked.type)
+        run = Run(None, server.now_ms())
+        for link, session_id, cxid, kind, body, ids in asked:
+            caller = Remote(session_id, ids or ())
+            owner = sessions.owner(session_id)
+            if owner != link:
+                if owner is None:
+                    sessions.set_owner(session_id, link)
+                elif kind not in _OF_ANYBODY:
+                    prep.zxid += 1
+                    run.writes.append(
+                        prep.refused(caller, cxid, time_ms, ErrorCode.SESSIONMOVED)
+                    )
+                    continue
+            preparer = PREPARERS.get(kind)
+            if preparer is not None:
+                prepared = preparer(prep, caller, cxid, body, 0, len(body), time_ms)
+            else:
+                prepared = prep.prepare(kind, caller, cxid, body, time_ms)
+            if prepared is None:
+                prep.zxid += 1
+                prepared = prep.refused(caller, cxid, time_ms, ErrorCode.MARSHALLINGERROR)
+            run.writes.append(prepared)
+        self._add_run(run)
 
     def revalidate(self, asked: Revalidation) -> bool:
         """Whether a session lives that a client has brought to a learner."""
@@ -225,13 +237,19 @@ class LeaderRole(Role):
             link, session_id, _ = revalidation
             is_valid = self.pipeline.revalidate(revalidation)
             self._perform(self.core.revalidated(link, session_id, is_valid))
+        writes: list[Forwarded] = []
         for asked in out.requests:
-            if asked.type == op.SYNC:
-                # Behind its client's earlier writes, which may not be proposed yet.
-                self.flush()
-                self._perform(self.core.sync(asked.link))
-            else:
-                self.pipeline.submit_forwarded(asked)
+            if asked.type != op.SYNC:
+                writes.append(asked)
+                continue
+            # Behind its client's earlier writes, which are not proposed yet.
+            if writes:
+                self.pipeline.submit_forwarded(writes)
+                writes = []
+            self.flush()
+            self._perform(self.core.sync(asked.link))
+        if writes:
+            self.pipeline.submit_forwarded(writes)
 
     def _serve(self) -> None:
         server = self.server = self.host.open_server()

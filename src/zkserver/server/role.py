@@ -230,17 +230,25 @@ class Role(ABC):
 
     def _transmit(self, queues: dict[int, list[Packet]]) -> None:
         transmit = self.host.transmit
+        before: list[Packet] = []
+        data = b""
         for link, queue in queues.items():
-            start = 0
-            for place, packet in enumerate(queue):
-                if packet.type == PacketType.SNAP:
-                    transmit(link, packets.build_all(queue[start : place + 1]))
-                    start = place + 1
-                    database = self.database
-                    for piece in tree_stream.pieces(database.tree, database.timeouts_ms()):
-                        transmit(link, piece)
-            if start < len(queue):
-                transmit(link, packets.build_all(queue[start:]))
+            # All followers are sent the same most of the time.
+            if queue != before:
+                if any(packet.type == PacketType.SNAP for packet in queue):
+                    self._transmit_tree(link, queue)
+                    continue
+                before, data = queue, packets.build_all(queue)
+            transmit(link, data)
+
+    def _transmit_tree(self, link: int, queue: list[Packet]) -> None:
+        """A queue with a SNAP in it, behind which the tree goes as it is now."""
+        for packet in queue:
+            self.host.transmit(link, packets.build(packet))
+            if packet.type == PacketType.SNAP:
+                database = self.database
+                for piece in tree_stream.pieces(database.tree, database.timeouts_ms()):
+                    self.host.transmit(link, piece)
 
     @abstractmethod
     def _committed(self, entries: list[Entry]) -> None:
