@@ -22,7 +22,6 @@ from zkserver.jute import quorum_packets as packets
 from zkserver.jute.quorum_packets import Packet, PacketType
 from zkserver.server.database import Database
 from zkserver.server.server import Server
-from zkserver.storage import tree_stream
 from zkserver.zab.effects import (
     Append,
     CutLog,
@@ -45,6 +44,9 @@ class RoleHost(Protocol):
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link; nothing happens if it is gone."""
+
+    def transmit_tree(self, link: int) -> None:
+        """The database's tree as it is now, before anything that is transmitted later."""
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a link, with one line."""
@@ -246,9 +248,7 @@ class Role(ABC):
         for packet in queue:
             self.host.transmit(link, packets.build(packet))
             if packet.type == PacketType.SNAP:
-                database = self.database
-                for piece in tree_stream.pieces(database.tree, database.timeouts_ms()):
-                    self.host.transmit(link, piece)
+                self.host.transmit_tree(link)
 
     @abstractmethod
     def _committed(self, entries: list[Entry]) -> None:
