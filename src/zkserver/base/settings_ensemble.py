@@ -81,8 +81,10 @@ MEMBERS: tuple[Setting, ...] = partly(
 LEADING: tuple[Setting, ...] = partly(
     "Leading and following",
     prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", default_text="yes"),
-    prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time"),
-    prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time"),
+    prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time",
+         "max_concurrent_snap_syncs", note="Voters are never made to wait."),
+    prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time",
+         "max_concurrent_diff_syncs", note="Voters are never made to wait."),
     prop("leader.ackLoggingFrequency", INTEGER, 1000, "proposals", "one acknowledgement in so"
          " many is measured"),
     prop("leader.maxTimeToWaitForEpoch", INTEGER, -1, "ms", "time to wait for a quorum's epochs;"
@@ -119,8 +121,6 @@ LEADING: tuple[Setting, ...] = partly(
          " votes", "max_notification_interval_ms"),
     later=(
         "leaderServes",
-        "leader.maxConcurrentSnapSyncs",
-        "leader.maxConcurrentDiffSyncs",
         "leader.ackLoggingFrequency",
         "leader.maxTimeToWaitForEpoch",
         "leader.closeSocketAsync",

@@ -250,6 +250,8 @@ class PeerProcess(Process):
             self.config_text,
             config.snapshot_size_factor,
             config.force_snapshot_sync,
+            config.max_concurrent_snap_syncs,
+            config.max_concurrent_diff_syncs,
         )
         core = self._make_leader(settings)
         role = self._begin(LeaderRole(core, self.database, self))
