@@ -21,6 +21,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from zkserver.sim import observer
+
 if TYPE_CHECKING:
     from zkserver.sim.network import Network
 
@@ -77,18 +79,29 @@ class Life:
 
     def pause(self) -> None:
         """Stop as SIGSTOP does."""
+        if self.alive and not self.paused:
+            self._tell(observer.PAUSES)
         self.paused = True
 
     def resume(self) -> None:
         """Go on with what has gathered, in order."""
+        if self.alive and self.paused:
+            self._tell(observer.GOES_ON)
         self.paused = False
         held, self._held = self._held, []
         self.loop.put_back(held)
 
     def end(self) -> None:
         """Nothing of this life runs any more."""
+        if self.alive:
+            self._tell(observer.ENDS)
         self.alive = False
         self._held.clear()
+
+    def _tell(self, what: str) -> None:
+        network = self.loop.network
+        if network is not None and network.observer is not None:
+            network.observer.life(self.host, what)
 
     def admits(self, handle: asyncio.Handle) -> bool:
         """Whether a callback may run now; one that has to wait is kept."""
