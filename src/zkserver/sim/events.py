@@ -32,6 +32,11 @@ class EventLog:
             self.listener(who, what)
         return len(self.lines) - 1
 
+    @property
+    def last_number(self) -> int:
+        """The number of the event that was noted last, -1 before the first."""
+        return len(self.lines) - 1
+
     def digest(self) -> str:
         """SHA-256 of all lines, in hex."""
         return self._digest.hexdigest()

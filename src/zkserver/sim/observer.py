@@ -16,6 +16,8 @@ BEGINS = "begins"
 ENDS = "ends"
 PAUSES = "pauses"
 GOES_ON = "goes on"
+# The state of a standalone server that has restored.
+SERVING = "SERVING"
 
 
 class Observer(Protocol):

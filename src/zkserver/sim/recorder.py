@@ -66,12 +66,12 @@ class Recorder:
         world.network.observer = self
         world.events.listener = self.noted
 
-    def finish(self, verdicts: list[tuple[str, str, str]]) -> Story:
+    def finish(self, verdicts: list[tuple[str, str, str]], end_s: float) -> Story:
         """The run is over: what is still on its way never arrives."""
         for flow in self._flows.values():
             if flow is not None:
                 self._lose(flow)
-        self.story.end_s = self._loop.time()
+        self.story.end_s = end_s
         self.story.verdicts = verdicts
         return self.story
 
