@@ -5,7 +5,7 @@ A run is made of its seed: the same seed, options and bug are the same run, even
 that shows it. Without, many seeds run, one process for each core, and are summed up.
 
 Exit code: 0 every property holds; 1 one is broken or could not be judged; 2 the command line is
-wrong; 130 interrupted before anything broke.
+wrong; 130 interrupted before anything broke, or nobody reads any more.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
 import secrets
 import signal
 import sys
@@ -20,12 +21,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from zkserver.sim import seeds, telling, trace
 from zkserver.sim.seeds import Outcome, Wish, again, counted, outcome_of, summed_up, watched
 
 LAST_LINES = 40
+LAST_EVENTS = 12
+BARE_BYTES = re.compile(r" port \d+ gets \d+ bytes,")
 DEFAULT_SEEDS = 100
 FRESH_BELOW = 10**9
 PROGRESS_S = 60.0
@@ -115,8 +119,10 @@ def _check(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> None:
         value = getattr(asked, name)
         if value is not None and value < least:
             parser.error(f"--{name} must be at least {least}")
+    if asked.bug is None:
+        return
     bugs = seeds.bug_names(is_standalone=asked.standalone)
-    if asked.bug is not None and asked.bug not in bugs:
+    if asked.bug not in bugs:
         parser.error(f"no bug is called {asked.bug}; there are: {', '.join(bugs) or 'none'}")
 
 
@@ -167,6 +173,9 @@ def _tell_one(wish: Wish, asked: argparse.Namespace) -> int:
             print(f"     … {counted(left_out, 'line')} before; --full shows all")
         print("\n".join(lines[max(left_out, 0) :]))
     print()
+    if shown and not asked.events:
+        print("the last events before that:")
+        print("\n".join(_last_events(report.events[: shown[0].event + 1])), end="\n\n")
     for each in shown:
         print(*telling.flowed(f"BROKEN {each.name}: {each.breach}"), sep="\n")
         print(
@@ -177,12 +186,18 @@ def _tell_one(wish: Wish, asked: argparse.Namespace) -> int:
         if verdict.outcome == "unknown":
             print(*telling.flowed(f"UNKNOWN {verdict.name}: {verdict.detail}"), sep="\n")
     if not report.broken:
-        print(f"All {counted(len(report.verdicts), 'property').replace('ys', 'ies')} hold.")
+        print(f"All {len(report.verdicts)} properties hold.")
     if asked.trace:
         print(f"The page: {asked.trace}")
     _sum_up(f"seed {seed}", [summed_up(seed, report)], took_s)
     print(f"again: {again(wish, seed)}")
     return 1 if report.broken else 0
+
+
+def _last_events(events: list[str]) -> list[str]:
+    """The last ones, without those of bare bytes; cut to the width of the story."""
+    told = [line for line in events[-20 * LAST_EVENTS :] if not BARE_BYTES.search(line)]
+    return [line[: telling.WIDTH] for line in told[-LAST_EVENTS:]]
 
 
 # Many runs
@@ -211,7 +226,8 @@ def _seeds_of(asked: argparse.Namespace) -> tuple[str, Iterator[int]]:
 def _outcomes(wish: Wish, which: Iterator[int], jobs: int) -> Iterator[Outcome]:
     """Run seeds, and give what came of them in their order."""
     if jobs == 1:
-        yield from (_finished(lambda seed=seed: outcome_of(wish, seed), seed) for seed in which)
+        for seed in which:
+            yield _finished(partial(outcome_of, wish, seed), seed)
         return
     pool = ProcessPoolExecutor(jobs, initializer=_die_when_interrupted)
     try:
@@ -246,7 +262,7 @@ def _run_many(wish: Wish, asked: argparse.Namespace) -> int:
     words, which = _seeds_of(asked)
     jobs = asked.jobs or len(os.sched_getaffinity(0))
     world = "standalone server" if wish.is_standalone else "ensembles"
-    print(f"{world}: {words}, {counted(jobs, 'process').replace('ss', 'sses')}", flush=True)
+    print(f"{world}: {words}, {jobs} at a time", flush=True)
     started_s = told_s = time.monotonic()
     done: list[Outcome] = []
     exit_code = 0
@@ -303,6 +319,10 @@ def main(words: Sequence[str]) -> int:
     try:
         return _run_many(wish, asked) if asked.seed is None else _tell_one(wish, asked)
     except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read this has seen enough; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
 
 

@@ -224,11 +224,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self._ready.append(handle)
         return handle
 
-    def create_task(
-        self, coro: Any, *, name: str | None = None, context: Context | None = None
-    ) -> asyncio.Task[Any]:
-        """A task of the caller's life, or of that in `context`."""
-        task = super().create_task(coro, name=name, context=context)
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """A task of the caller's life, or of that in the option `context`."""
+        task: asyncio.Task[Any] = super().create_task(coro, **options)
+        context = options.get("context")
         life = _life.get() if context is None else context.get(_life)
         if life is not None:
             life.keep(task)

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from zkserver.sim import history as words
-from zkserver.sim.checkers import CHECKERS, INVALID, Evidence, Verdict, judge
+from zkserver.sim.checkers import CHECKERS, FAILURES, INVALID, Evidence, Verdict, judge
 from zkserver.sim.history import Frame, History, Request, Session
 from zkserver.sim.run import Report
-from zkserver.sim.zab_checkers import FAILURES, ZAB_CHECKERS
+from zkserver.sim.zab_checkers import ZAB_CHECKERS
 from zkserver.sim.zab_history import ZabHistory
 
 OF_THE_END = ("RestoreEqualsLive", "Liveness")

@@ -32,7 +32,7 @@ from zkserver.sim.zab_history import shown
 # Lines of a server's log that are no news, or that the story has in another form.
 DULL = (
     *("peer state", "phase:", "snapshot written", "zkserver ", "client port", "data directory"),
-    *("receives the leader's tree", "received the leader's tree", "peer "),
+    *("receives the leader's tree", "received the leader's tree", "serving "),
 )
 _TELLING = ("session expired", "election link is lost", "no election link to a server")
 _ENDS = ("is killed", "loses power", "ends with exit code", "fatal: ")
@@ -63,6 +63,7 @@ class Recorder:
         self._flows: dict[End, Flow | None] = {}
         self._now: dict[str, tuple[str, str]] = {}
         self._why_down: dict[str, str] = {}
+        self._sessions: dict[str, str] = {}
         world.network.observer = self
         world.events.listener = self.noted
 
@@ -153,12 +154,12 @@ class Recorder:
     def peer_state(self, host: str, state: str, detail: str) -> None:
         """A peer's role, in the words of its log: "", "of 3", "serves in epoch 5"."""
         leader = re.match(r"of (\d+)$", detail)
-        epoch = re.match(r"serves in (epoch \d+)$", detail)
+        epoch = re.match(r"serves in epoch (\d+)$", detail)
         text = detail
         if leader is not None:
             text = f"of n{leader[1]}, not yet serving"
         elif epoch is not None:
-            text = epoch[1]
+            text = f"epoch {int(epoch[1]):x}"
             before = re.match(r"of (\w+)", self._now.get(host, ("", ""))[1])
             if before is not None:
                 text += f", of {before[1]}"
@@ -182,10 +183,12 @@ class Recorder:
             self._server_noted(who, what)
         elif who == "nemesis":
             self._nemesis_noted(what)
-        elif what.startswith("has session"):
-            session = what.removeprefix("has session ")
-            text = "its session is gone" if session == "0x0" else f"has session {session}"
-            self.mark(self._loop.time(), who, "client", text)
+        elif what == "has session 0x0":
+            self._sessions.pop(who, None)
+            self.mark(self._loop.time(), who, "client", "hears that its session is gone")
+        elif what.startswith("has session ") and self._sessions.get(who) != what:
+            self._sessions[who] = what
+            self.mark(self._loop.time(), who, "client", what)
 
     def _nemesis_noted(self, what: str) -> None:
         kind, _, text = what.partition(": ")

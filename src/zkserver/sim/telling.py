@@ -53,9 +53,12 @@ class Line:
     plural: str
     is_barrier: bool = False
     rank: int = 0
+    times: int = 1
 
     def __str__(self) -> str:
         text = self.plural if len(self.hosts) > 1 else self.singular
+        if self.times > 1:
+            text += f" ({self.times} times)"
         return f"{listed(self.hosts)} {text}" if self.hosts else text
 
 
@@ -193,7 +196,10 @@ class _Teller:
             self._tell_commits()
         if not is_barrier and host:
             line = self._can_join(at_s, host, singular)
-            if line is not None:
+            if line is not None and line.hosts == [host]:
+                line.times += 1
+                return
+            if line is not None and line.times == 1:
                 line.hosts.append(host)
                 line.hosts.sort(key=_natural)
                 return
@@ -202,10 +208,13 @@ class _Teller:
 
     def _can_join(self, at_s: float, host: str, singular: str) -> Line | None:
         for line in reversed(self.lines[-MERGE_LINES:]):
-            if line.is_barrier or at_s - line.at_s > MERGE_S or host in line.hosts:
+            if line.is_barrier or at_s - line.at_s > MERGE_S:
                 return None
-            if line.singular == singular and line.hosts:
+            is_same = line.singular == singular
+            if is_same and line.hosts and (host not in line.hosts or line.hosts == [host]):
                 return line
+            if host in line.hosts:
+                return None
         return None
 
     def _tell_commits(self) -> None:
@@ -294,7 +303,7 @@ class _Teller:
         elif state.state == "DOWN":
             self._is_down(state)
         else:
-            self._has_role(state, before)
+            self._has_role(state)
 
     def _looks(self, state: StateChange, before: StateChange | None) -> None:
         reason = self._reasons.pop(state.host, "")
@@ -323,13 +332,16 @@ class _Teller:
         detail = state.detail or "ended"
         if self._fault == (state.at_s, state.host):
             return
-        words = {"killed": ("is killed", "are killed"), "loses power": ("loses power", "lose power")}
-        singular, plural = words.get(detail, (f"is down: {detail}", f"are down: {detail}"))
-        self._say(state.at_s, state.host, singular, plural)
+        if detail == "killed":
+            self._say(state.at_s, state.host, "is killed", "are killed")
+        elif detail == "loses power":
+            self._say(state.at_s, state.host, "loses power", "lose power")
+        else:
+            self._say(state.at_s, state.host, f"is down: {detail}", f"are down: {detail}")
 
-    def _has_role(self, state: StateChange, before: StateChange | None) -> None:
+    def _has_role(self, state: StateChange) -> None:
         self._tell_votes()
-        epoch = re.match(r"epoch (\d+)", state.detail)
+        epoch = re.match(r"epoch (\w+)", state.detail)
         leader = re.search(r"of (n\d+)", state.detail)
         if state.state == "LEADING":
             if epoch is None:
@@ -377,7 +389,7 @@ class _Teller:
         elif kind == "client" and text.startswith("has session "):
             self._owners[text.removeprefix("has session ")] = host
         elif kind == "client":
-            self._say(at_s, "", f"{host} is told that its session is gone")
+            self._say(at_s, "", f"{host} {text}")
 
     def _log(self, at_s: float, host: str, text: str) -> None:
         facts = _facts(text)
@@ -387,12 +399,15 @@ class _Teller:
             zxid = zxid_of(facts["zxid"])
             self._started[host] = at_s
             what = "nothing" if zxid == "0:0" else f"everything up to {zxid}"
-            singular, plural = f"starts with {what} on its disk", f"start with {what} on their disks"
-            if len(self.story.hosts) > 1:
-                singular, plural = f"{singular} and looks", f"{plural} and look"
-                self._say(at_s, host, f"{singular} for a leader", f"{plural} for a leader")
-            else:
-                self._say(at_s, host, singular, plural)
+            is_alone = len(self.story.hosts) == 1
+            looks, look = ("", "") if is_alone else (" and looks for", " and look for")
+            whom = "" if is_alone else " a leader"
+            self._say(
+                at_s,
+                host,
+                f"starts with {what} on its disk{looks}{whom}",
+                f"start with {what} on their disks{look}{whom}",
+            )
         elif text.startswith("closing a learner's link"):
             self._say(at_s, host, f"gives a learner up: {facts.get('reason', '')}")
         elif text.startswith("session expired"):
