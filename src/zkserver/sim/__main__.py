@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         "--until",
         type=float,
         metavar="M",
-        help="run for so long; fresh seeds unless --first is given",
+        help="run for so long, fresh seeds unless --first is given; "
+        "with --seeds or --fresh: no longer than that",
     )
     which.add_argument(
         "--jobs", type=int, metavar="J", help="how many processes run (one for each core)"
@@ -110,8 +111,6 @@ def _check(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> None:
         parser.error("a standalone server has no --servers and no --observers")
     if asked.seconds is not None and asked.hours is not None:
         parser.error("--seconds and --hours are the same: give one")
-    if asked.minutes is not None and (asked.seeds is not None or asked.fresh):
-        parser.error("--minutes runs as many seeds as it can: no --seeds and no --fresh with it")
     for name, least in (
         *(("servers", 1), ("observers", 0), ("clients", 2), ("fresh", 0), ("seeds", 1)),
         *(("jobs", 1), ("seconds", 0), ("hours", 0), ("think", 0), ("minutes", 0)),
@@ -206,13 +205,9 @@ def _last_events(events: list[str]) -> list[str]:
 def _seeds_of(asked: argparse.Namespace) -> tuple[str, Iterator[int]]:
     """Which seeds, in words and one by one."""
     chance = secrets.randbelow(FRESH_BELOW)
-    if asked.minutes is not None:
-        end_s = time.monotonic() + asked.minutes * 60
+    if asked.minutes is not None and asked.seeds is None and not asked.fresh:
         first = chance if asked.first is None else asked.first
-        endless = itertools.count(first)
-        return f"seeds from {first}", itertools.takewhile(
-            lambda _: time.monotonic() < end_s, endless
-        )
+        return f"seeds from {first}", itertools.count(first)
     first = asked.first or 0
     count = asked.seeds
     if count is None:
@@ -223,13 +218,36 @@ def _seeds_of(asked: argparse.Namespace) -> tuple[str, Iterator[int]]:
     return " and ".join(said), itertools.chain(fixed, fresh)
 
 
-def _outcomes(wish: Wish, which: Iterator[int], jobs: int) -> Iterator[Outcome]:
+class _Interrupt:
+    """What SIGINT does here: the first one ends it after the runs under way, a second at once.
+
+    Ctrl-C reaches the whole group; the processes of the pool heed the second one only.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self._pid = os.getpid()
+        self._before = signal.signal(signal.SIGINT, self._heed)
+
+    def _heed(self, number: int, _frame: object) -> None:
+        self.is_asked = True
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == self._pid:
+            os.write(2, b"ends after the runs that are under way; Ctrl-C again: at once\n")
+
+    def restore(self) -> None:
+        """What SIGINT did before."""
+        signal.signal(signal.SIGINT, self._before)
+
+
+def _outcomes(wish: Wish, which: Iterator[int], jobs: int, stop: _Interrupt) -> Iterator[Outcome]:
     """Run seeds, and give what came of them in their order."""
+    which = itertools.takewhile(lambda _: not stop.is_asked, which)
     if jobs == 1:
         for seed in which:
             yield _finished(partial(outcome_of, wish, seed), seed)
         return
-    pool = ProcessPoolExecutor(jobs, initializer=_die_when_interrupted)
+    pool = ProcessPoolExecutor(jobs)
     try:
         window: deque[tuple[int, Future[Outcome]]] = deque()
         for seed in which:
@@ -237,14 +255,12 @@ def _outcomes(wish: Wish, which: Iterator[int], jobs: int) -> Iterator[Outcome]:
             if len(window) > 2 * jobs:
                 seed, future = window.popleft()
                 yield _finished(future.result, seed)
+        if stop.is_asked:
+            window = deque(each for each in window if not each[1].cancel())
         for seed, future in window:
             yield _finished(future.result, seed)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _die_when_interrupted() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _finished(get: Callable[[], Outcome], seed: int) -> Outcome:
@@ -259,15 +275,20 @@ def _finished(get: Callable[[], Outcome], seed: int) -> Outcome:
 
 
 def _run_many(wish: Wish, asked: argparse.Namespace) -> int:
-    words, which = _seeds_of(asked)
+    words, seeds_left = _seeds_of(asked)
+    which = seeds_left
+    if asked.minutes is not None:
+        end_s = time.monotonic() + asked.minutes * 60
+        which = itertools.takewhile(lambda _: time.monotonic() < end_s, seeds_left)
     jobs = asked.jobs or len(os.sched_getaffinity(0))
     world = "standalone server" if wish.is_standalone else "ensembles"
-    print(f"{world}: {words}, {jobs} at a time", flush=True)
     started_s = told_s = time.monotonic()
     done: list[Outcome] = []
     exit_code = 0
+    stop = _Interrupt()
     try:
-        for outcome in _outcomes(wish, which, jobs):
+        print(f"{world}: {words}, {jobs} at a time", flush=True)
+        for outcome in _outcomes(wish, which, jobs, stop):
             done.append(outcome)
             if outcome.broken:
                 exit_code = 1
@@ -276,11 +297,20 @@ def _run_many(wish: Wish, asked: argparse.Namespace) -> int:
                 told_s = time.monotonic()
                 broken = sum(bool(each.broken) for each in done)
                 print(f"  … {counted(len(done), 'seed')}, {broken} broken", flush=True)
-    except KeyboardInterrupt:
-        exit_code = exit_code or INTERRUPTED
+    finally:
+        stop.restore()
+    if stop.is_asked:
         print("interrupted; so far:")
+    elif asked.seeds is not None:
+        _tell_left_out(asked, len(done))
     _sum_up(counted(len(done), "seed"), done, time.monotonic() - started_s)
-    return exit_code
+    return exit_code or (INTERRUPTED if stop.is_asked else 0)
+
+
+def _tell_left_out(asked: argparse.Namespace, done: int) -> None:
+    left_out = asked.seeds + asked.fresh - done
+    if left_out:
+        print(f"time was up: {counted(left_out, 'seed')} left out")
 
 
 def _tell_broken(wish: Wish, outcome: Outcome) -> None:
