@@ -115,9 +115,8 @@ class Link(asyncio.Protocol):
             return
         request = self.pending.popleft() if self.pending else None
         if request is None or request.xid != xid:
-            client.history.complain(
-                "SessionOrder", f"{client.name}: xid {xid} answers before {request}"
-            )
+            what = f"{client.name}: xid {xid} answers before {request}"
+            client.history.complain("SessionOrder", what, client.world.events.last_number)
             self.abort()
             return
         self._complete(request, zxid, error, payload[_REPLY.size :])
@@ -206,7 +205,8 @@ class SimClient:
         self.watched.clear()
         if session_id:
             if session_id in self.history.sessions:
-                self.history.complain("SessionIds", f"0x{session_id:x} was given out twice")
+                what = f"0x{session_id:x} was given out twice"
+                self.history.complain("SessionIds", what, number)
             self.session = Session(session_id, self.name, opened=number, timeout_ms=timeout_ms)
             self.history.sessions[session_id] = self.session
 

@@ -147,6 +147,12 @@ class SimPeer(Simulated, PeerProcess):
         digest = self.database.tree.digest
         self.observations.zab.received_tree(number, self.server_id, zxid, digest)
 
+    def _note_state(self, detail: str) -> None:
+        super()._note_state(detail)
+        observer = self.machine.world.network.observer
+        if observer is not None:
+            observer.peer_state(self.machine.host, self.state.name, detail)
+
     def serving(self, epoch: int) -> None:
         """The role is in broadcast."""
         last_zxid = self.database.last_zxid

@@ -297,4 +297,6 @@ def simulate_ensemble(
             len(run.history.requests),
             sum(request.outcome == words.DONE for request in run.history.requests),
             run.fault_count,
+            evidence,
+            run.seen.zab,
         )
