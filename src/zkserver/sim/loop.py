@@ -61,9 +61,7 @@ class Life:
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine in this life."""
-        task = self.loop.create_task(coroutine, context=self.context)
-        self.tasks.append(task)
-        return task
+        return self.loop.create_task(coroutine, context=self.context)
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Run a function in this life, soon."""
@@ -205,6 +203,20 @@ class SimLoop(asyncio.BaseEventLoop):
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        """In the life of the caller, or of `context`, which keeps it."""
+        task = super().create_task(coro, name=name, context=context)
+        life = _life.get() if context is None else context.get(_life)
+        if life is not None:
+            life.tasks.append(task)
+        return task
 
     def call_at(  # type: ignore[override]
         self,
