@@ -62,6 +62,8 @@ class PeerProcess(Process):
     leader_class = Leader
     learner_class = Learner
     election_class = Election
+    leader_role_class = LeaderRole
+    learner_role_class = LearnerRole
 
     def __init__(
         self,
@@ -254,7 +256,7 @@ class PeerProcess(Process):
             config.max_concurrent_diff_syncs,
         )
         core = self._make_leader(settings)
-        role = self._begin(LeaderRole(core, self.database, self))
+        role = self._begin(self.leader_role_class(core, self.database, self))
         self._note_state("")
         member = self.membership.find(self.server_id)
         acceptor = None
@@ -297,7 +299,8 @@ class PeerProcess(Process):
             if config.observer_sync_enabled is None
             else config.observer_sync_enabled,
         )
-        role = self._begin(LearnerRole(self._make_learner(settings), self.database, self))
+        core = self._make_learner(settings)
+        role = self._begin(self.learner_role_class(core, self.database, self))
         leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(

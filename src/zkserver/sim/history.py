@@ -17,6 +17,7 @@ DELETE = "delete"
 GET = "get"
 EXISTS = "exists"
 CLOSE = "close"
+SYNC = "sync"
 WRITES = (CREATE, CREATE_EPHEMERAL, SET, DELETE, CLOSE)
 
 UNKNOWN = "unknown"
