@@ -155,6 +155,7 @@ class Config:
     local_sessions_enabled: bool
     local_sessions_upgrading_enabled: bool
     read_only_mode_enabled: bool
+    leader_serves: bool
     observer_master_port: int
     sync_enabled: bool
     observer_sync_enabled: bool | None

@@ -72,15 +72,13 @@ MEMBERS: tuple[Setting, ...] = partly(
         "multiAddress.reachabilityCheckEnabled",
         "multiAddress.reachabilityCheckTimeoutMs",
         "oraclePath",
-        "localSessionsEnabled",
-        "localSessionsUpgradingEnabled",
-        "readonlymode.enabled",
     ),
 )
 
 LEADING: tuple[Setting, ...] = partly(
     "Leading and following",
-    prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", default_text="yes"),
+    prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", "leader_serves",
+         default_text="yes"),
     prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time"),
     prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time"),
     prop("leader.ackLoggingFrequency", INTEGER, 1000, "proposals", "one acknowledgement in so"
@@ -118,7 +116,6 @@ LEADING: tuple[Setting, ...] = partly(
     prop("fastleader.maxNotificationInterval", INTEGER, 60000, "ms", "longest time to wait for"
          " votes", "max_notification_interval_ms"),
     later=(
-        "leaderServes",
         "leader.maxConcurrentSnapSyncs",
         "leader.maxConcurrentDiffSyncs",
         "leader.ackLoggingFrequency",

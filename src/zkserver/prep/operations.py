@@ -44,8 +44,11 @@ def create(
     path, data, acl, flags, ttl_ms = fields
     if flags or kind == op.CREATE_TTL:
         _check_mode(prep, kind, flags, ttl_ms)
+        if flags in requests.EPHEMERAL_FLAGS and caller.session_id not in prep.sessions.live:
+            # Known to be local, or unknown: it must not own one.
+            raise ClientError(ErrorCode.SESSIONEXPIRED)
     if caller.session_id not in prep.live_sessions:
-        raise ClientError(ErrorCode.SESSIONEXPIRED)
+        raise ClientError(prep.session_refusal)
     if path is None:
         raise ClientError(ErrorCode.MARSHALLINGERROR)
     changes = prep.changes
@@ -181,7 +184,7 @@ def set_data(prep: Prep, caller: Caller, zxid: int, time_ms: int, fields: Any) -
     """setData: needs WRITE."""
     path, data, expected = fields
     if caller.session_id not in prep.live_sessions:
-        raise ClientError(ErrorCode.SESSIONEXPIRED)
+        raise ClientError(prep.session_refusal)
     changes = prep.changes
     change = changes.by_path.get(path) if path else None
     if change is None or change[1] is None:

@@ -24,15 +24,17 @@ from zkserver.election.election import Election, Timing
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_storage, quorum_port
-from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.election_port import ElectionPort
 from zkserver.runtime.looking import Heard, Looking
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.peer_clients import PeerClients
 from zkserver.runtime.process import TICK_MS, Process
 from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
+from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
+from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
 from zkserver.storage.log_on_disk import LogFiles
@@ -45,14 +47,6 @@ from zkserver.zab.learner import Learner, LearnerSettings
 log = logs.get_log("peer")
 
 AnyRole = TypeVar("AnyRole", LeaderRole, LearnerRole)
-
-
-class NotServing(asyncio.Protocol):
-    """A client that comes while there is no leader: it is hung up on, and tries elsewhere."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say nothing, as Apache's server does."""
-        transport.close()
 
 
 class PeerProcess(Process):
@@ -76,6 +70,7 @@ class PeerProcess(Process):
         self.membership = config.membership
         self.verifier = verifier_of(config.membership)
         self.config_text = text_of(config.membership)
+        self.facts = PeerFacts(self.server_id, config.membership, self.config_text)
         self.database = self._make_database()
         self.epochs = {EpochFile.ACCEPTED: 0, EpochFile.CURRENT: 0}
         self.state = PeerState.LOOKING
@@ -83,6 +78,9 @@ class PeerProcess(Process):
         self.server: Server | None = None
         self.looking = Looking(
             self._make_election(), self._make_election_port, loop, self.machine.now_ms
+        )
+        self.clients = PeerClients(
+            config, self, loop, self._open_read_only, self.database.timeouts_ms
         )
         self._links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
@@ -132,7 +130,7 @@ class PeerProcess(Process):
         )
         self._start_storage()
         await self.looking.open()
-        await self._accept(self._make_protocol)
+        await self._accept(self.clients.make_protocol)
         self._announce(f"peer {self.server_id}", restored, self.database.tree.znode_count())
         self._tick()
         roles = self.loop.create_task(self._take_roles())
@@ -158,11 +156,6 @@ class PeerProcess(Process):
             if self.state is PeerState.OBSERVING:
                 pause_ms = self.machine.random() * self.config.observer_election_delay_ms
                 await asyncio.sleep(pause_ms / 1000)
-
-    def _make_protocol(self) -> asyncio.Protocol:
-        if self.server is None:
-            return NotServing()
-        return ClientProtocol(self.server, self.config.client_tcp_keep_alive)
 
     # Storage
 
@@ -232,7 +225,14 @@ class PeerProcess(Process):
     async def _look(self) -> Vote:
         self.state = PeerState.LOOKING
         self._note_state("")
+        began_ms, facts = self.machine.now_ms(), self.facts
+        facts.looking_count += 1
+        facts.reign = None
+        self.clients.begin_looking()
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
+        self.clients.end_looking()
+        facts.leader_id = vote.leader
+        facts.elections.record(1, self.machine.now_ms() - began_ms)
         self.state = self.looking.election.state
         return vote
 
@@ -251,7 +251,9 @@ class PeerProcess(Process):
             config.force_snapshot_sync,
         )
         core = self._make_leader(settings)
-        role = self._begin(LeaderRole(core, self.database, self))
+        kind = LocalLeaderRole if config.local_sessions_enabled else LeaderRole
+        role = self._begin(kind(core, self.database, self))
+        self.facts.reign = role.reign
         self._note_state("")
         member = self.membership.find(self.server_id)
         acceptor = None
@@ -294,7 +296,8 @@ class PeerProcess(Process):
             if config.observer_sync_enabled is None
             else config.observer_sync_enabled,
         )
-        role = self._begin(LearnerRole(self._make_learner(settings), self.database, self))
+        kind = LocalLearnerRole if config.local_sessions_enabled else LearnerRole
+        role = self._begin(kind(self._make_learner(settings), self.database, self))
         leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(
@@ -326,7 +329,7 @@ class PeerProcess(Process):
     async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> None:
         """Close everything of a role, and wait until its writes are on disk."""
         log.info("the role has ended", role=self.state.name, reason=reason)
-        self.role = self.server = None
+        self.role = self.server = self.clients.server = None
         role.close()
         links, self._links = self._links, {}
         for link in links.values():
@@ -356,23 +359,34 @@ class PeerProcess(Process):
 
     def open_server(self) -> Server:
         """A server over the database, for the clients of this role."""
-        machine = self.machine
-        return Server(
+        return self._make_server(self.database.timeouts_ms())
+
+    def _open_read_only(self) -> Server:
+        return self._make_server({})
+
+    def _make_server(self, timeouts_ms: dict[int, int]) -> Server:
+        machine, database = self.machine, self.database
+        database.set_config(self.config_text, self.membership.version, machine.wall_ms())
+        server = Server(
             self.config,
-            self.database.tree,
-            self.database.timeouts_ms(),
+            database.tree,
+            timeouts_ms,
             self.providers,
             self,
             machine.now_ms,
             machine.wall_ms,
             self.server_id,
         )
+        server.peer = self.facts
+        return server
 
     def serving(self, epoch: int) -> None:
         """The role is in broadcast: clients are welcome."""
         if self.role is None or self.role.server is None:
             return
         self.server = self.role.server
+        if self.state is not PeerState.LEADING or self.config.leader_serves:
+            self.clients.server = self.server
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
         self._note_state(f"serves in epoch {epoch}")
@@ -448,6 +462,7 @@ class PeerProcess(Process):
     def _tick(self) -> None:
         if self.role is not None:
             self.role.tick(self.machine.now_ms())
+        self.clients.tick(self.machine.now_ms())
         self.loop.call_later(min(TICK_MS, self.config.tick_time_ms / 4) / 1000, self._tick)
 
     def _note_state(self, detail: str) -> None:
@@ -457,6 +472,7 @@ class PeerProcess(Process):
         for acceptor in self._acceptors:
             acceptor.close()
         self.looking.close()
+        self.clients.end_looking()
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()

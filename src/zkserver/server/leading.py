@@ -6,7 +6,8 @@ be it a part of a batch. Learners' requests come in beside those of this server'
 
 A session belongs to the server that its client came to last. A request that arrives from another
 one was sent before the client moved, and is refused with SESSIONMOVED: what the client has done
-since must not be followed by it.
+since must not be followed by it. As in Java that goes for what asks for a session: not for
+closeSession, not for deleteContainer, and in a multi for each operation.
 
 A sync of this server's client waits for what is proposed before it, and no quorum is asked: as
 with Apache's leader.
@@ -26,6 +27,7 @@ from zkserver.jute import quorum_packets as packets
 from zkserver.prep.prep import WRITES
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
+from zkserver.server.peer_words import ProposalSizes, Reign
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.reads import HANDLERS
 from zkserver.server.role import Role, RoleHost
@@ -89,14 +91,17 @@ class LeaderPipeline(Pipeline):
         owner = sessions.owner(asked.session_id)
         if owner is None:
             sessions.set_owner(asked.session_id, asked.link)
-        elif owner != asked.link and asked.type not in (op.CREATE_SESSION, op.CLOSE_SESSION):
-            prep.zxid += 1
-            self._add(prep.refused(caller, asked.cxid, time_ms, ErrorCode.SESSIONMOVED), None, 0)
-            return
-        prepared = prep.prepare(asked.type, caller, asked.cxid, asked.body, time_ms)
+        has_moved = owner not in (None, asked.link) and asked.session_id in sessions.live
+        prepare = prep.prepare_moved if has_moved else prep.prepare
+        prepared = prepare(asked.type, caller, asked.cxid, asked.body, time_ms)
         if prepared is None:
             prep.zxid += 1
             prepared = prep.refused(caller, asked.cxid, time_ms, ErrorCode.MARSHALLINGERROR)
+        txn = prepared[0]
+        if txn[4] == op.CREATE_SESSION and asked.session_id not in sessions and txn[5] is not None:
+            # Requests of the new session may be right behind.
+            sessions.resume(asked.session_id, txn[5][0], server.now_ms())
+            sessions.set_owner(asked.session_id, asked.link)
         self._add(prepared, None, asked.type)
 
     def revalidate(self, asked: Revalidation) -> bool:
@@ -118,6 +123,11 @@ class LeaderPipeline(Pipeline):
         super().resume_session(connection, session_id, password)
         if connection.phase == OPEN:
             self.server.sessions.set_owner(session_id, LEADER_LINK)
+
+    def open_session(self, connection: Connection) -> None:
+        """A session of this server's client."""
+        super().open_session(connection)
+        self.server.sessions.set_owner(connection.session_id, LEADER_LINK)
 
     def take_proposals(self) -> list[Entry]:
         """What has been prepared since the last time; empty: it has been told so."""
@@ -169,10 +179,13 @@ class LeaderRole(Role):
 
     core: Leader
     pipeline: LeaderPipeline
+    pipeline_class = LeaderPipeline
 
     def __init__(self, core: Leader, database: Database, host: RoleHost) -> None:
         super().__init__(database, host)
         self.core = core
+        self._proposals = ProposalSizes()
+        self._reign_ms = 0
         self._rests: dict[int, bytes] = {}
 
     def begin(self) -> None:
@@ -209,6 +222,8 @@ class LeaderRole(Role):
             entries = self.pipeline.take_proposals()
             if not entries:
                 return
+            for _, data in entries:
+                self._proposals.record(len(data))
             self._perform(self.core.propose(entries))
 
     def _committed(self, entries: list[Entry]) -> None:
@@ -233,9 +248,25 @@ class LeaderRole(Role):
             else:
                 self.pipeline.submit_forwarded(asked)
 
+    def reign(self) -> Reign:
+        """The leader's figures, for the four-letter words."""
+        core = self.core
+        forwarded = [each for each in core.learners if each.is_forwarded]
+        followers = tuple(each.server_id for each in forwarded if each.is_participant)
+        return Reign(
+            make_zxid(core.epoch, 0),
+            self.host.now_ms() - self._reign_ms,
+            len(core.learners),
+            followers,
+            len(forwarded) - len(followers),
+            core.pending_syncs,
+            self._proposals,
+        )
+
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
-        self.pipeline = LeaderPipeline(server, make_zxid(self.core.epoch, 0))
+        self._reign_ms = self.host.now_ms()
+        self.pipeline = self.pipeline_class(server, make_zxid(self.core.epoch, 0))
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)
         self.host.serving(self.core.epoch)

@@ -241,6 +241,16 @@ class Leader:
         return self._finish()
 
     @property
+    def learners(self) -> tuple[LearnerHandler, ...]:
+        """Who is connected; for others to look at."""
+        return tuple(self._handlers.values())
+
+    @property
+    def pending_syncs(self) -> int:
+        """How many proposals have a sync waiting behind them, as Java counts."""
+        return len(self._syncs)
+
+    @property
     def unapplied(self) -> tuple[Entry, ...]:
         """What is logged and not committed, oldest first."""
         return tuple(self._outstanding)
