@@ -43,10 +43,7 @@ def create(
     """create, create2, createContainer, createTTL."""
     path, data, acl, flags, ttl_ms = fields
     if flags or kind == op.CREATE_TTL:
-        _check_mode(prep, kind, flags, ttl_ms)
-        if flags in requests.EPHEMERAL_FLAGS and caller.session_id not in prep.sessions.live:
-            # Known to be local, or unknown: it must not own one.
-            raise ClientError(ErrorCode.SESSIONEXPIRED)
+        _check_mode(prep, kind, caller, flags, ttl_ms)
     if caller.session_id not in prep.live_sessions:
         raise ClientError(prep.session_refusal)
     if path is None:
@@ -112,7 +109,7 @@ def create(
     return path, data, acl, ephemeral, logged_cversion
 
 
-def _check_mode(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
+def _check_mode(prep: Prep, kind: int, caller: Caller, flags: int, ttl_ms: int) -> None:
     if flags not in requests.CREATE_FLAGS:
         raise ClientError(ErrorCode.BADARGUMENTS)
     types = prep.changes.tree.owner_types
@@ -123,6 +120,9 @@ def _check_mode(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
             raise ClientError(ErrorCode.BADARGUMENTS)
     elif kind == op.CREATE_TTL:
         raise ClientError(ErrorCode.BADARGUMENTS)
+    elif flags in requests.EPHEMERAL_FLAGS and caller.session_id not in prep.sessions.live:
+        # Another server's local session, for all that is known here: it must not own one.
+        raise ClientError(ErrorCode.SESSIONEXPIRED)
 
 
 def _owner(prep: Prep, kind: int, caller: Caller, flags: int, ttl_ms: int) -> int:

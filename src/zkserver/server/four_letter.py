@@ -230,19 +230,16 @@ def _heading(server: Server) -> str:
 
 def _figures(server: Server) -> str:
     stats, latency = server.stats, server.stats.latency
-    zxid, proposals = server.tree.last_zxid, ""
+    proposals = ""
     if server.peer is not None and server.peer.reign is not None:
-        reign = server.peer.reign()
-        # The start of the epoch counts, though no transaction has it.
-        zxid = max(zxid, reign.epoch_zxid)
-        proposals = peer_words.proposal_sizes(reign)
+        proposals = peer_words.proposal_sizes(server.peer.reign())
     return (
         f"Latency min/avg/max: {latency.min_ms}/{latency.average_ms()}/{latency.max_ms}\n"
         f"Received: {stats.packets_received}\n"
         f"Sent: {stats.packets_sent}\n"
         f"Connections: {len(server.connections)}\n"
         f"Outstanding: {server.in_flight}\n"
-        f"Zxid: 0x{zxid & _MASK64:x}\n"
+        f"Zxid: 0x{server.tree.last_zxid & _MASK64:x}\n"
         f"Mode: {server.pipeline.mode}\n"
         f"Node count: {server.tree.znode_count()}\n"
         f"{proposals}"

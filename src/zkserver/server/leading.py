@@ -254,7 +254,6 @@ class LeaderRole(Role):
         forwarded = [each for each in core.learners if each.is_forwarded]
         followers = tuple(each.server_id for each in forwarded if each.is_participant)
         return Reign(
-            make_zxid(core.epoch, 0),
             self.host.now_ms() - self._reign_ms,
             len(core.learners),
             followers,
@@ -266,6 +265,9 @@ class LeaderRole(Role):
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
         self._reign_ms = self.host.now_ms()
+        # The start of the epoch counts, though no transaction has it: a learner that gets the
+        # tree now is told so, and its clients must be welcome here.
+        self.database.tree.last_zxid = make_zxid(self.core.epoch, 0)
         self.pipeline = self.pipeline_class(server, make_zxid(self.core.epoch, 0))
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)

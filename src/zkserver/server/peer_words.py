@@ -47,10 +47,9 @@ class ProposalSizes:
 class Reign(NamedTuple):
     """A leader's figures. `followers` and `observers` are those that get what is proposed.
 
-    `learners` counts whoever is connected; `epoch_zxid` is the zxid that the epoch begins at.
+    `learners` counts whoever is connected.
     """
 
-    epoch_zxid: int
     uptime_ms: int
     learners: int
     followers: tuple[int, ...]
