@@ -37,6 +37,7 @@ from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
 from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
+from zkserver.storage import tree_stream
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
@@ -349,6 +350,13 @@ class PeerProcess(Process):
         """Bytes for a link."""
         if link in self._links:
             self._links[link].write(data)
+
+    def transmit_tree(self, link: int) -> None:
+        """The tree as it is now."""
+        if link in self._links:
+            database = self.database
+            pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
+            self.machine.send_tree(self.loop, self._links[link], pieces)
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a learner's link."""

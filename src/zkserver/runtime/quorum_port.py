@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from zkserver.base.members import Address
 
@@ -17,8 +17,19 @@ Received = Callable[[int, bytes], None]
 Lost = Callable[[int, str], None]
 
 
+class Stream(Protocol):
+    """What sends something large on a link, at the pace of the link."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self) -> None: ...
+
+
 class QuorumLink(asyncio.Protocol):
-    """One connection between a leader and a learner, under its `number`."""
+    """One connection between a leader and a learner, under its `number`.
+
+    While a `Stream` is on it, what is written waits behind the stream.
+    """
 
     def __init__(
         self, number: int, opened: Callable[[QuorumLink], None], received: Received, lost: Lost
@@ -28,6 +39,8 @@ class QuorumLink(asyncio.Protocol):
         self._opened = opened
         self._received = received
         self._lost = lost
+        self._stream: Stream | None = None
+        self._held: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link stands."""
@@ -45,12 +58,42 @@ class QuorumLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The link is gone."""
         self.transport = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.stop()
         self._lost(self.number, f"the link broke: {exc}" if exc else "the other side hung up")
 
     def write(self, data: bytes) -> None:
         """Send, unless the link is gone."""
+        if self._stream is not None:
+            self._held.append(data)
+        elif self.transport is not None:
+            self.transport.write(data)
+
+    def begin_stream(self, stream: Stream) -> None:
+        """Something large comes; it is told when the link is full and when it has room."""
+        self._stream = stream
+
+    def stream(self, data: bytes) -> None:
+        """A piece of it."""
         if self.transport is not None:
             self.transport.write(data)
+
+    def end_stream(self) -> None:
+        """It was all: what waited behind it leaves."""
+        self._stream = None
+        held, self._held = self._held, []
+        self.write(b"".join(held))
+
+    def pause_writing(self) -> None:
+        """The transport has more than it can send now."""
+        if self._stream is not None:
+            self._stream.pause()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        if self._stream is not None:
+            self._stream.resume()
 
     def hang_up(self) -> None:
         """Close at once; what was not sent yet is of no use to anybody."""

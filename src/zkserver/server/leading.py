@@ -24,7 +24,8 @@ from zkserver.base.acl import Id
 from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
 from zkserver.base.zxid import hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
-from zkserver.prep.prep import WRITES
+from zkserver.prep.common import PREPARERS
+from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
 from zkserver.server.peer_words import ProposalSizes, Reign
@@ -81,28 +82,48 @@ class LeaderPipeline(Pipeline):
         self.server.in_flight += 1
         self._barriers.append((self.prep.zxid, barrier))
 
-    def submit_forwarded(self, asked: Forwarded) -> None:
-        """Prepare a learner's request; whatever comes of it, the learner waits for a txn."""
+    def submit_forwarded(self, asked: Sequence[Forwarded]) -> None:
+        """Prepare learners' requests; whatever comes of one, its learner waits for a txn."""
         server = self.server
-        prep = self.prep
-        sessions = server.sessions
-        caller = Remote(asked.session_id, asked.authinfo or ())
+        prep, sessions = self.prep, server.sessions
         time_ms = server.wall_ms()
-        owner = sessions.owner(asked.session_id)
+        run = Run(None, server.now_ms())
+        for each in asked:
+            link, session_id, cxid, kind, body, ids = each
+            caller = Remote(session_id, ids or ())
+            owner = sessions.owner(session_id)
+            preparer = PREPARERS.get(kind)
+            if owner != link and self._has_moved(each, owner):
+                prepared = prep.prepare_moved(kind, caller, cxid, body, time_ms)
+            elif preparer is not None:
+                prepared = preparer(prep, caller, cxid, body, 0, len(body), time_ms)
+            else:
+                prepared = prep.prepare(kind, caller, cxid, body, time_ms)
+            if prepared is None:
+                prep.zxid += 1
+                prepared = prep.refused(caller, cxid, time_ms, ErrorCode.MARSHALLINGERROR)
+            run.writes.append(prepared)
+            if kind == op.CREATE_SESSION:
+                self._begin_session(prepared, link)
+        self._add_run(run)
+
+    def _has_moved(self, asked: Forwarded, owner: int | None) -> bool:
+        """Whether a request's session belongs to another link by now; nobody's becomes this one's.
+
+        A session that is closing is refused for that.
+        """
+        sessions = self.server.sessions
         if owner is None:
             sessions.set_owner(asked.session_id, asked.link)
-        has_moved = owner not in (None, asked.link) and asked.session_id in sessions.live
-        prepare = prep.prepare_moved if has_moved else prep.prepare
-        prepared = prepare(asked.type, caller, asked.cxid, asked.body, time_ms)
-        if prepared is None:
-            prep.zxid += 1
-            prepared = prep.refused(caller, asked.cxid, time_ms, ErrorCode.MARSHALLINGERROR)
-        txn = prepared[0]
-        if txn[4] == op.CREATE_SESSION and asked.session_id not in sessions and txn[5] is not None:
-            # Requests of the new session may be right behind.
-            sessions.resume(asked.session_id, txn[5][0], server.now_ms())
-            sessions.set_owner(asked.session_id, asked.link)
-        self._add(prepared, None, asked.type)
+            return False
+        return asked.session_id in sessions.live
+
+    def _begin_session(self, prepared: Prepared, link: int) -> None:
+        """A session is open as soon as it is prepared: requests of it may be right behind."""
+        txn, sessions = prepared[0], self.server.sessions
+        if txn[4] == op.CREATE_SESSION and txn[5] is not None and txn[0] not in sessions:
+            sessions.resume(txn[0], txn[5][0], self.server.now_ms())
+            sessions.set_owner(txn[0], link)
 
     def revalidate(self, asked: Revalidation) -> bool:
         """Whether a session lives that a client has brought to a learner."""
@@ -240,13 +261,19 @@ class LeaderRole(Role):
             link, session_id, _ = revalidation
             is_valid = self.pipeline.revalidate(revalidation)
             self._perform(self.core.revalidated(link, session_id, is_valid))
+        writes: list[Forwarded] = []
         for asked in out.requests:
-            if asked.type == op.SYNC:
-                # Behind its client's earlier writes, which may not be proposed yet.
-                self.flush()
-                self._perform(self.core.sync(asked.link))
-            else:
-                self.pipeline.submit_forwarded(asked)
+            if asked.type != op.SYNC:
+                writes.append(asked)
+                continue
+            # Behind its client's earlier writes, which are not proposed yet.
+            if writes:
+                self.pipeline.submit_forwarded(writes)
+                writes = []
+            self.flush()
+            self._perform(self.core.sync(asked.link))
+        if writes:
+            self.pipeline.submit_forwarded(writes)
 
     def reign(self) -> Reign:
         """The leader's figures, for the four-letter words."""

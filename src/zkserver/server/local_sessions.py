@@ -16,12 +16,11 @@ from typing import Protocol
 
 from zkserver.base import opcodes as op
 from zkserver.jute.codec import pack_int, pack_long
-from zkserver.jute.quorum_packets import Request
 from zkserver.server import local_answers
 from zkserver.server.connection import Connection
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderPipeline, LeaderRole
-from zkserver.server.learning import Ask, LearnerPipeline, LearnerRole
+from zkserver.server.learning import LearnerPipeline, LearnerRole
 from zkserver.server.server import Server
 from zkserver.session import passwords
 from zkserver.session.tracker import SessionTracker
@@ -33,8 +32,8 @@ _MAY_MAKE_EPHEMERALS = frozenset((op.CREATE, op.CREATE2, op.MULTI))
 class _Upgrades(Protocol):
     server: Server
 
-    def upgrade(self, session_id: int) -> None:
-        """Have a local session made global."""
+    def upgrade(self, connection: Connection) -> None:
+        """Have a connection's local session made global."""
 
 
 class LiveOrForeign:
@@ -79,7 +78,7 @@ def settle_here(
     if not server.config.local_sessions_upgrading_enabled:
         connection.answer_in_turn(cxid, local_answers.REFUSE_EPHEMERAL, pack_int(kind) + body)
         return True
-    pipeline.upgrade(session_id)
+    pipeline.upgrade(connection)
     return False
 
 
@@ -105,9 +104,9 @@ class LocalLeaderPipeline(LeaderPipeline):
         """Nobody has to be told."""
         open_local(connection)
 
-    def upgrade(self, session_id: int) -> None:
+    def upgrade(self, connection: Connection) -> None:
         """The createSession goes before the request that needs it."""
-        server = self.server
+        server, session_id = self.server, connection.session_id
         timeout_ms = server.sessions.upgrade(session_id)
         server.sessions.set_owner(session_id, LEADER_LINK)
         prepared = self.prep.prepare_create_session(session_id, timeout_ms, server.wall_ms())
@@ -150,10 +149,10 @@ class LocalLearnerPipeline(LearnerPipeline):
         )
         server.settle(connection, session_id, is_valid=is_valid)
 
-    def upgrade(self, session_id: int) -> None:
+    def upgrade(self, connection: Connection) -> None:
         """The createSession goes to the leader before the request that needs it."""
-        timeout_ms = self.server.sessions.upgrade(session_id)
-        self._ask(Ask(Request(session_id, 0, op.CREATE_SESSION, pack_int(timeout_ms))))
+        timeout_ms = self.server.sessions.upgrade(connection.session_id)
+        self._ask(connection, op.CREATE_SESSION, 0, pack_int(timeout_ms))
 
     def heard_of(self, since_ms: int) -> list[tuple[int, int]]:
         """The leader does not know local sessions."""

@@ -155,10 +155,14 @@ class Pipeline:
         run = Run(connection, self.server.now_ms())
         run.kind = kind
         run.writes.append(prepared)
+        self._add_run(run)
+
+    def _add_run(self, run: Run) -> None:
+        """A run that nothing joins."""
         self._run = None
         self._open.runs.append(run)
-        self._open.entries.append(prepared[2])
-        self.server.in_flight += 1
+        self._open.entries += [prepared[2] for prepared in run.writes]
+        self.server.in_flight += len(run.writes)
         if self.idle:
             self.idle = False
             self.server.host.batch_is_open()

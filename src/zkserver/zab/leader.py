@@ -49,6 +49,7 @@ from zkserver.zab.effects import (
 )
 from zkserver.zab.learner_handler import HandlerStep, LearnerHandler, Verifier
 
+_ACK = int(PacketType.ACK)
 LAST_COUNTER = 0xFFFFFFFF
 # From here on the leader looks for a quiet moment to make way for a new epoch.
 LATE_COUNTER = 0xFFF00000
@@ -140,14 +141,23 @@ class Leader:
         limits = self.settings
         handler.heard_ms = self._now_ms
         acked = handler.acked
+        # ACKs come in runs, and each vouches for all before it.
+        newest = -1
+        last_proposed = self.last_proposed
         try:
             for packet in arrived:
                 if handler.step >= HandlerStep.ACKED:
-                    self._on_talk(handler, packet)
+                    if packet.type != _ACK:
+                        self._on_talk(handler, packet)
+                    elif newest < packet.zxid <= last_proposed:
+                        newest = packet.zxid
                 else:
                     self._on_handshake(handler, packet)
         except LinkError as error:
             self._close(handler, str(error))
+        # The answer to UPTODATE is no proposal's, and what was not proposed cannot be on disk.
+        if counter_of(newest) and epoch_of(newest) == self.epoch:
+            handler.take_ack(newest)
         if handler.step >= HandlerStep.ACKED:
             handler.deadline_ms = self._now_ms + limits.sync_limit * limits.tick_ms
         if handler.acked != acked:
@@ -363,12 +373,8 @@ class Leader:
     # --- broadcast
 
     def _on_talk(self, handler: LearnerHandler, packet: Packet) -> None:
-        kind, zxid, data, authinfo = packet
-        if kind == PacketType.ACK:
-            # The answer to UPTODATE is no proposal's, and what was not proposed cannot be on disk.
-            if counter_of(zxid) and epoch_of(zxid) == self.epoch and zxid <= self.last_proposed:
-                handler.take_ack(zxid)
-        elif kind == PacketType.PING:
+        kind, _, data, authinfo = packet
+        if kind == PacketType.PING:
             self._out.touched += packets.parse_touches(data)
         elif kind == PacketType.REVALIDATE:
             self._out.revalidations.append(
@@ -395,17 +401,26 @@ class Leader:
                 return
 
     def _commit(self, upto: int) -> None:
-        handlers = [each for each in self._handlers.values() if each.is_forwarded]
-        while self._outstanding and self._outstanding[0][0] <= upto:
-            entry = zxid, data = self._outstanding.popleft()
-            self._committed.append(entry)
-            self._out.apply.append(entry)
-            self.last_processed = zxid
-            commit = Packet(PacketType.COMMIT, zxid)
-            inform = Packet(PacketType.INFORM, zxid, data)
-            for handler in handlers:
-                put(self._out.send, handler.link, commit if handler.is_participant else inform)
-            for link in self._syncs.pop(zxid, ()):
+        committed: list[Entry] = []
+        outstanding = self._outstanding
+        while outstanding and outstanding[0][0] <= upto:
+            committed.append(outstanding.popleft())
+            self._committed.append(committed[-1])
+        self.last_processed = committed[-1][0]
+        self._out.apply += committed
+        commits = [Packet(PacketType.COMMIT, zxid) for zxid, _ in committed]
+        informs: list[Packet] = []
+        for handler in self._handlers.values():
+            if not handler.is_forwarded:
+                continue
+            if handler.is_participant:
+                put(self._out.send, handler.link, *commits)
+            else:
+                informs = informs or [Packet(PacketType.INFORM, *entry) for entry in committed]
+                put(self._out.send, handler.link, *informs)
+        # Behind all of these commits is behind its own.
+        for zxid in [each for each in self._syncs if each <= upto]:
+            for link in self._syncs.pop(zxid):
                 self._send_sync(link)
 
     def _send_sync(self, link: int) -> None:
