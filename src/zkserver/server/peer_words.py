@@ -127,7 +127,11 @@ def metrics(server: Server) -> dict[str, object]:
         return rows | {"commit_count": 0}
     rows["quorum_size"] = len(facts.membership.participants)
     if facts.reign is None:
-        return rows | {"commit_count": 0, "learner_commit_received_count": commits}
+        return rows | {
+            "proposal_count": 0,
+            "commit_count": 0,
+            "learner_commit_received_count": commits,
+        }
     reign = facts.reign()
     sizes = reign.proposals
     voters = {member.server_id for member in facts.membership.participants}
