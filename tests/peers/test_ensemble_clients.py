@@ -264,7 +264,7 @@ def test_a_session_that_moved_is_hung_up_on(started: Started) -> None:
                     after.close_session()
 
 
-def test_a_moved_clients_closeSession_counts(started: Started) -> None:  # noqa: N802
+def test_a_moved_client_may_still_close_its_session(started: Started) -> None:
     ensemble = started(servers=3)
     first, second = (n for n, mode in ensemble.modes().items() if mode == "follower")
     with _client(ensemble, first) as before:

@@ -23,7 +23,7 @@ from zkserver.base.zxid import hex_zxid
 from zkserver.election.election import Election, Timing
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
-from zkserver.runtime import logs, peer_storage, quorum_port
+from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
 from zkserver.runtime.election_port import ElectionPort
 from zkserver.runtime.looking import Heard, Looking
 from zkserver.runtime.machine import Machine
@@ -115,6 +115,8 @@ class PeerProcess(Process):
             links_changed,
             self.report,
             connect_timeout_ms=config.cnx_timeout_ms,
+            introduction_timeout_ms=peer_settings.introduction_timeout_ms(config),
+            tcp_keep_alive=config.tcp_keep_alive,
             bind_retries=config.election_port_bind_retry,
             bind_host="" if config.quorum_listen_on_all_ips else None,
             multi_address_enabled=config.multi_address_enabled,
@@ -241,16 +243,7 @@ class PeerProcess(Process):
 
     async def _lead(self) -> None:
         config = self.config
-        settings = LeaderSettings(
-            self.server_id,
-            config.tick_time_ms,
-            config.init_limit_ticks,
-            config.sync_limit_ticks,
-            self.membership.version,
-            self.config_text,
-            config.snapshot_size_factor,
-            config.force_snapshot_sync,
-        )
+        settings = peer_settings.of_leader(config, self.server_id, self.config_text)
         core = self._make_leader(settings)
         kind = LocalLeaderRole if config.local_sessions_enabled else LeaderRole
         role = self._begin(kind(core, self.database, self))
@@ -286,16 +279,8 @@ class PeerProcess(Process):
     async def _learn(self, vote: Vote) -> None:
         config = self.config
         self._note_state(f"of {vote.leader}")
-        settings = LearnerSettings(
-            self.server_id,
-            self.state is PeerState.OBSERVING,
-            config.tick_time_ms,
-            config.init_limit_ticks,
-            config.sync_limit_ticks,
-            self.membership.version,
-            config.sync_enabled
-            if config.observer_sync_enabled is None
-            else config.observer_sync_enabled,
+        settings = peer_settings.of_learner(
+            config, self.server_id, is_observer=self.state is PeerState.OBSERVING
         )
         kind = LocalLearnerRole if config.local_sessions_enabled else LearnerRole
         role = self._begin(kind(self._make_learner(settings), self.database, self))
@@ -304,7 +289,14 @@ class PeerProcess(Process):
         reason = await quorum_port.connect(
             self.loop,
             leader.addresses if leader is not None else (),
-            partial(QuorumLink, LEADER_LINK, self._link_opened, self._received, self._link_lost),
+            partial(
+                QuorumLink,
+                LEADER_LINK,
+                self._link_opened,
+                self._received,
+                self._link_lost,
+                no_delay=config.follower_no_delay,
+            ),
             limit_ms=limit_ticks * config.tick_time_ms,
             retry_delay_ms=config.leader_connect_delay_during_retry_ms,
         )
@@ -437,7 +429,10 @@ class PeerProcess(Process):
 
     def _make_learner_link(self) -> QuorumLink:
         self._last_link += 1
-        return QuorumLink(self._last_link, self._link_opened, self._received, self._link_lost)
+        no_delay = self.config.leader_no_delay
+        return QuorumLink(
+            self._last_link, self._link_opened, self._received, self._link_lost, no_delay=no_delay
+        )
 
     def _link_opened(self, link: QuorumLink) -> None:
         role = self.role

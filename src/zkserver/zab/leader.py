@@ -67,6 +67,8 @@ class LeaderSettings(NamedTuple):
     config: bytes = b""
     snapshot_size_factor: float = synchronisation.DEFAULT_SNAPSHOT_SIZE_FACTOR
     force_snapshot: bool = False
+    # How long a quorum may take to tell its epochs (ms); below 0 it is init_limit.
+    epoch_wait_ms: int = -1
 
 
 class Leader:
@@ -185,8 +187,11 @@ class Leader:
         self._now_ms = now_ms
         limits = self.settings
         if self.phase is not Phase.BROADCAST:
-            if now_ms - self._phase_ms > limits.init_limit * limits.tick_ms:
+            waited_ms = now_ms - self._phase_ms
+            if waited_ms > limits.init_limit * limits.tick_ms:
                 self._end(f"no quorum in {self.phase.value} within {limits.init_limit} ticks")
+            elif not self.epoch and 0 <= limits.epoch_wait_ms < waited_ms:
+                self._end(f"no quorum has told its epochs within {limits.epoch_wait_ms} ms")
             return self._finish()
         for handler in list(self._handlers.values()):
             self._check(handler)
