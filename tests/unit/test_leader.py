@@ -247,3 +247,29 @@ def test_an_ensemble_of_one() -> None:
     assert leader.synced().phase is Phase.BROADCAST
     propose(leader, b"a")
     assert leader.synced().apply == [(make_zxid(2, 1), b"a")]
+
+
+def test_only_so_many_observers_are_synchronised_at_a_time() -> None:
+    leader = make(force_snapshot=True, max_snap_syncs=1)
+    join(leader, 1, 2)
+    observer = info(5, kind=PacketType.OBSERVERINFO), info(6, kind=PacketType.OBSERVERINFO)
+    said = []
+    for link, first in zip((5, 6), observer, strict=True):
+        leader.link_up(link)
+        leader.received(link, [first])
+        said.append(leader.received(link, [promise()]).closed)
+    assert said[0] == []
+    ((link, reason),) = said[1]
+    assert link == 6
+    assert "too many" in reason
+    # A voter does not wait.
+    leader.link_down(1)
+    leader.link_up(7)
+    leader.received(7, [info(1)])
+    assert "SNAP" in kinds(leader.received(7, [promise()]), 7)
+    # When the first is through, the next may come.
+    leader.received(5, [ack(0, leader.epoch)])
+    leader.received(7, [ack(0, leader.epoch)])
+    leader.link_up(8)
+    leader.received(8, [observer[1]])
+    assert "SNAP" in kinds(leader.received(8, [promise()]), 8)

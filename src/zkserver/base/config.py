@@ -169,6 +169,8 @@ class Config:
     commit_log_count: int
     snapshot_size_factor: float
     force_snapshot_sync: bool
+    max_concurrent_snap_syncs: int
+    max_concurrent_diff_syncs: int
     cnx_timeout_ms: int
     election_port_bind_retry: int
     min_notification_interval_ms: int

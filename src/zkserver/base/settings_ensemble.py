@@ -79,8 +79,10 @@ LEADING: tuple[Setting, ...] = partly(
     "Leading and following",
     prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", "leader_serves",
          default_text="yes"),
-    prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time"),
-    prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time"),
+    prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time",
+         "max_concurrent_snap_syncs", note="Voters are never made to wait."),
+    prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time",
+         "max_concurrent_diff_syncs", note="Voters are never made to wait."),
     prop("leader.ackLoggingFrequency", INTEGER, 1000, "proposals", "one acknowledgement in so"
          " many is measured"),
     prop("leader.maxTimeToWaitForEpoch", INTEGER, -1, "ms", "time to wait for a quorum's epochs;"
@@ -120,8 +122,6 @@ LEADING: tuple[Setting, ...] = partly(
     prop("fastleader.maxNotificationInterval", INTEGER, 60000, "ms", "longest time to wait for"
          " votes", "max_notification_interval_ms"),
     later=(
-        "leader.maxConcurrentSnapSyncs",
-        "leader.maxConcurrentDiffSyncs",
         "leader.ackLoggingFrequency",
         "leader.closeSocketAsync",
         "learner.closeSocketAsync",

@@ -148,6 +148,18 @@ def print_cmd(context: click.Context, /, **values: Any) -> None:
     say(f"{command} >> {shlex.quote(str(deployment.out_file))} 2>&1 < /dev/null\n")
 
 
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def simulate(words: tuple[str, ...]) -> None:
+    """Run servers in a simulated world: simulate --help says how."""
+    # The simulated world is imported by none; it takes the place of this process.
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "zkserver.sim", *words])
+
+
 @cli.command()
 @click.argument("count", type=click.IntRange(1, 9), default=3)
 @click.option(

@@ -425,12 +425,15 @@ class ElectionPort:
         self.link_lost(link, reason)
 
     def link_lost(self, link: Link, reason: str) -> None:
-        """A link is gone: dial again after a pause if a notification waits."""
+        """A link is gone: dial again if a notification waits, at once if the link was old.
+
+        A server that has died refuses then, and nobody waits for its vote any more.
+        """
         server_id = link.server_id
         if self._links.get(server_id) is not link:
             return
         del self._links[server_id]
-        self._not_before_s[server_id] = self._loop.time() + PAUSE_S
+        self._not_before_s[server_id] = link.since_s + PAUSE_S
         self._report("election link is lost", server=server_id, reason=reason)
         if server_id in self._queued:
             self._dial(server_id)

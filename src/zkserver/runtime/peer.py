@@ -56,6 +56,8 @@ class PeerProcess(Process):
     leader_class = Leader
     learner_class = Learner
     election_class = Election
+    leader_role_class = LeaderRole
+    learner_role_class = LearnerRole
 
     def __init__(
         self,
@@ -133,7 +135,7 @@ class PeerProcess(Process):
         )
         self._start_storage()
         await self.looking.open()
-        await self._accept(self.clients.make_protocol)
+        await self._accept(self._make_protocol)
         self._announce(f"peer {self.server_id}", restored, self.database.tree.znode_count())
         self._tick()
         roles = self.loop.create_task(self._take_roles())
@@ -159,6 +161,9 @@ class PeerProcess(Process):
             if self.state is PeerState.OBSERVING:
                 pause_ms = self.machine.random() * self.config.observer_election_delay_ms
                 await asyncio.sleep(pause_ms / 1000)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return self.clients.make_protocol()
 
     # Storage
 
@@ -245,7 +250,7 @@ class PeerProcess(Process):
         config = self.config
         settings = peer_settings.of_leader(config, self.server_id, self.config_text)
         core = self._make_leader(settings)
-        kind = LocalLeaderRole if config.local_sessions_enabled else LeaderRole
+        kind = LocalLeaderRole if config.local_sessions_enabled else self.leader_role_class
         role = self._begin(kind(core, self.database, self))
         self.facts.reign = role.reign
         self._note_state("")
@@ -282,8 +287,9 @@ class PeerProcess(Process):
         settings = peer_settings.of_learner(
             config, self.server_id, is_observer=self.state is PeerState.OBSERVING
         )
-        kind = LocalLearnerRole if config.local_sessions_enabled else LearnerRole
-        role = self._begin(kind(self._make_learner(settings), self.database, self))
+        core = self._make_learner(settings)
+        kind = LocalLearnerRole if config.local_sessions_enabled else self.learner_role_class
+        role = self._begin(kind(core, self.database, self))
         leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(

@@ -18,6 +18,8 @@ def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSetti
         config_text,
         config.snapshot_size_factor,
         config.force_snapshot_sync,
+        config.max_concurrent_snap_syncs,
+        config.max_concurrent_diff_syncs,
         config.leader_max_time_to_wait_for_epoch_ms,
     )
 

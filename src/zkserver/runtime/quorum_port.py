@@ -12,6 +12,9 @@ from typing import Protocol, cast
 
 from zkserver.base.members import Address
 
+# Tries soon after the first: a leader is known some milliseconds before it listens. Then come
+# as many as Apache's server makes, at the configured distance.
+EARLY_DELAYS_MS = (10, 20, 50)
 CONNECT_TRIES = 5
 
 Received = Callable[[int, bytes], None]
@@ -129,9 +132,9 @@ async def connect(
     """
     end_s = loop.time() + limit_ms / 1000
     reason = "no time was left"
-    for attempt in range(CONNECT_TRIES):
-        if attempt:
-            await asyncio.sleep(retry_delay_ms / 1000)
+    for delay_ms in (0, *EARLY_DELAYS_MS, *[retry_delay_ms] * (CONNECT_TRIES - 1)):
+        if delay_ms:
+            await asyncio.sleep(delay_ms / 1000)
         for address in addresses:
             left_s = end_s - loop.time()
             if left_s <= 0:

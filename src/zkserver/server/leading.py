@@ -166,7 +166,8 @@ class LeaderPipeline(Pipeline):
             if len(writes) <= left:
                 proposed.popleft()
                 left -= len(writes)
-                done += self._finish(run)
+                # A sync behind this run comes before its connection's next one.
+                done += self._finish(run) + self._lift_barriers()
                 continue
             part = Run(run.connection, run.since_ms)
             part.kind = run.kind
@@ -179,7 +180,7 @@ class LeaderPipeline(Pipeline):
                 ExitCode.UNEXPECTED_ERROR,
                 f"committed 0x{hex_zxid(entries[-1][0])}, applied 0x{hex_zxid(self._applied_zxid)}",
             )
-        self._account(len(entries), done + self._lift_barriers())
+        self._account(len(entries), done)
 
     def _lift_barriers(self) -> int:
         """Let syncs go whose turn has come, and the reads behind them; how many those were."""

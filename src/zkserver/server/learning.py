@@ -274,7 +274,12 @@ class LearnerRole(Role):
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
-        self._perform(self.core.received(found))
+        start = 0
+        for place, packet in enumerate(found, 1):
+            # What is committed behind a SYNC is applied when that has been answered.
+            if packet.type == PacketType.SYNC or place == len(found):
+                self._perform(self.core.received(found[start:place]))
+                start = place
         last = found[-1]
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
             self.host.note(f"receives the leader's tree of 0x{hex_zxid(last.zxid)}")

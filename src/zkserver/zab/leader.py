@@ -67,6 +67,9 @@ class LeaderSettings(NamedTuple):
     config: bytes = b""
     snapshot_size_factor: float = synchronisation.DEFAULT_SNAPSHOT_SIZE_FACTOR
     force_snapshot: bool = False
+    # Learners that are sent a tree, or txns, at a time. Participants are never made to wait.
+    max_snap_syncs: int = 10
+    max_diff_syncs: int = 100
     # How long a quorum may take to tell its epochs (ms); below 0 it is init_limit.
     epoch_wait_ms: int = -1
 
@@ -347,6 +350,10 @@ class Leader:
         plan = synchronisation.choose(
             handler.last_zxid, history, force_snapshot=self.settings.force_snapshot
         )
+        handler.is_sent_tree = plan.kind is synchronisation.SyncKind.SNAP
+        if not handler.is_participant and self._is_busy(handler.is_sent_tree):
+            self._close(handler, "too many learners are synchronised now; it will come again")
+            return
         queue = [Packet(plan.kind.value, plan.zxid)]
         for zxid, data in plan.entries:
             queue.append(Packet(PacketType.PROPOSAL, zxid, data))
@@ -360,6 +367,14 @@ class Leader:
         put(self._out.send, handler.link, *queue)
         handler.step = HandlerStep.HISTORY
         handler.heard_ms = self._now_ms
+
+    def _is_busy(self, with_trees: bool) -> bool:
+        limit = self.settings.max_snap_syncs if with_trees else self.settings.max_diff_syncs
+        under_way = sum(
+            each.step is HandlerStep.HISTORY and each.is_sent_tree == with_trees
+            for each in self._handlers.values()
+        )
+        return under_way >= limit
 
     def _count_established(self) -> None:
         if self.phase is not Phase.SYNCHRONISATION or not self._is_quorum(self._established):

@@ -46,6 +46,7 @@ class LearnerHandler:
         "deadline_ms",
         "heard_ms",
         "is_participant",
+        "is_sent_tree",
         "last_zxid",
         "link",
         "server_id",
@@ -57,6 +58,7 @@ class LearnerHandler:
         self.step = HandlerStep.INFO
         self.server_id = -1
         self.is_participant = False
+        self.is_sent_tree = False
         self.accepted_epoch = 0
         self.current_epoch = -1
         self.last_zxid = -1
