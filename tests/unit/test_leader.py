@@ -220,6 +220,19 @@ def test_a_quiet_ensemble_stays_and_a_silent_one_ends() -> None:
     assert any(ended)
 
 
+def test_a_quorum_may_have_less_time_to_tell_its_epochs_than_to_follow() -> None:
+    leader = make(init_limit=10, epoch_wait_ms=1500)
+    leader.start()
+    assert leader.tick(1500).ended is None
+    assert leader.tick(1501).ended == "no quorum has told its epochs within 1500 ms"
+    leader = make(init_limit=10, epoch_wait_ms=1500)
+    leader.start()
+    leader.link_up(1)
+    leader.received(1, [info(1)])
+    assert leader.tick(1501).ended is None
+    assert leader.tick(9999).ended is None
+
+
 def test_nothing_is_proposed_after_the_end() -> None:
     leader = serving()
     leader.link_down(1)

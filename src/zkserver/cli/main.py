@@ -161,6 +161,28 @@ def simulate(words: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("count", type=click.IntRange(1, 9), default=3)
+@click.option(
+    "--data-dir", metavar="DIR", default="ensemble", help="Directory of the servers' directories."
+)
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65000),
+    default=2181,
+    help="First client port to try.",
+)
+@click.pass_context
+def ensemble(context: click.Context, count: int, data_dir: str, port: int) -> None:
+    """Run COUNT servers as an ensemble here, watch them, and kill them by key."""
+    from pathlib import Path
+
+    from zkserver.cli import ensemble as local_ensemble
+
+    context.exit(local_ensemble.run(count, Path(data_dir), port, say))
+
+
+@cli.command()
 def version() -> None:
     """Print the version."""
     say(f"zkserver, version {__version__}, compatible with Apache ZooKeeper 3.9\n")

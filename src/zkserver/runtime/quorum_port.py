@@ -6,6 +6,7 @@ A link is a number and a transport; what its bytes mean is the role's affair (`s
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -31,23 +32,35 @@ class Stream(Protocol):
 class QuorumLink(asyncio.Protocol):
     """One connection between a leader and a learner, under its `number`.
 
-    While a `Stream` is on it, what is written waits behind the stream.
+    While a `Stream` is on it, what is written waits behind the stream. Without `no_delay` the
+    system may gather what is small for a moment before it sends it.
     """
 
     def __init__(
-        self, number: int, opened: Callable[[QuorumLink], None], received: Received, lost: Lost
+        self,
+        number: int,
+        opened: Callable[[QuorumLink], None],
+        received: Received,
+        lost: Lost,
+        *,
+        no_delay: bool = True,
     ) -> None:
         self.number = number
         self.transport: asyncio.Transport | None = None
         self._opened = opened
         self._received = received
         self._lost = lost
+        self._no_delay = no_delay
         self._stream: Stream | None = None
         self._held: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link stands."""
         self.transport = cast(asyncio.Transport, transport)
+        if not self._no_delay:
+            # The loop has set it on its own account.
+            raw = transport.get_extra_info("socket")
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -6,7 +6,8 @@ be it a part of a batch. Learners' requests come in beside those of this server'
 
 A session belongs to the server that its client came to last. A request that arrives from another
 one was sent before the client moved, and is refused with SESSIONMOVED: what the client has done
-since must not be followed by it.
+since must not be followed by it. As in Java that goes for what asks for a session: not for
+closeSession, not for deleteContainer, and in a multi for each operation.
 
 A sync of this server's client waits for what is proposed before it, and no quorum is asked: as
 with Apache's leader.
@@ -24,9 +25,10 @@ from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
 from zkserver.base.zxid import hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
 from zkserver.prep.common import PREPARERS
-from zkserver.prep.prep import WRITES
+from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
+from zkserver.server.peer_words import ProposalSizes, Reign
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.reads import HANDLERS
 from zkserver.server.role import Role, RoleHost
@@ -38,8 +40,6 @@ from zkserver.zab.leader import Leader
 # In an ensemble a sync has to be asked for.
 LOCAL_READS = {kind: handler for kind, handler in HANDLERS.items() if kind != op.SYNC}
 FORWARDED = WRITES | {op.SYNC}
-# These need not come by the link of the session's client.
-_OF_ANYBODY = (op.CREATE_SESSION, op.CLOSE_SESSION)
 
 
 class Remote(NamedTuple):
@@ -88,20 +88,14 @@ class LeaderPipeline(Pipeline):
         prep, sessions = self.prep, server.sessions
         time_ms = server.wall_ms()
         run = Run(None, server.now_ms())
-        for link, session_id, cxid, kind, body, ids in asked:
+        for each in asked:
+            link, session_id, cxid, kind, body, ids = each
             caller = Remote(session_id, ids or ())
             owner = sessions.owner(session_id)
-            if owner != link:
-                if owner is None:
-                    sessions.set_owner(session_id, link)
-                elif kind not in _OF_ANYBODY:
-                    prep.zxid += 1
-                    run.writes.append(
-                        prep.refused(caller, cxid, time_ms, ErrorCode.SESSIONMOVED)
-                    )
-                    continue
             preparer = PREPARERS.get(kind)
-            if preparer is not None:
+            if owner != link and self._has_moved(each, owner):
+                prepared = prep.prepare_moved(kind, caller, cxid, body, time_ms)
+            elif preparer is not None:
                 prepared = preparer(prep, caller, cxid, body, 0, len(body), time_ms)
             else:
                 prepared = prep.prepare(kind, caller, cxid, body, time_ms)
@@ -109,7 +103,27 @@ class LeaderPipeline(Pipeline):
                 prep.zxid += 1
                 prepared = prep.refused(caller, cxid, time_ms, ErrorCode.MARSHALLINGERROR)
             run.writes.append(prepared)
+            if kind == op.CREATE_SESSION:
+                self._begin_session(prepared, link)
         self._add_run(run)
+
+    def _has_moved(self, asked: Forwarded, owner: int | None) -> bool:
+        """Whether a request's session belongs to another link by now; nobody's becomes this one's.
+
+        A session that is closing is refused for that.
+        """
+        sessions = self.server.sessions
+        if owner is None:
+            sessions.set_owner(asked.session_id, asked.link)
+            return False
+        return asked.session_id in sessions.live
+
+    def _begin_session(self, prepared: Prepared, link: int) -> None:
+        """A session is open as soon as it is prepared: requests of it may be right behind."""
+        txn, sessions = prepared[0], self.server.sessions
+        if txn[4] == op.CREATE_SESSION and txn[5] is not None and txn[0] not in sessions:
+            sessions.resume(txn[0], txn[5][0], self.server.now_ms())
+            sessions.set_owner(txn[0], link)
 
     def revalidate(self, asked: Revalidation) -> bool:
         """Whether a session lives that a client has brought to a learner."""
@@ -130,6 +144,11 @@ class LeaderPipeline(Pipeline):
         super().resume_session(connection, session_id, password)
         if connection.phase == OPEN:
             self.server.sessions.set_owner(session_id, LEADER_LINK)
+
+    def open_session(self, connection: Connection) -> None:
+        """A session of this server's client."""
+        super().open_session(connection)
+        self.server.sessions.set_owner(connection.session_id, LEADER_LINK)
 
     def take_proposals(self) -> list[Entry]:
         """What has been prepared since the last time; empty: it has been told so."""
@@ -182,10 +201,13 @@ class LeaderRole(Role):
 
     core: Leader
     pipeline: LeaderPipeline
+    pipeline_class = LeaderPipeline
 
     def __init__(self, core: Leader, database: Database, host: RoleHost) -> None:
         super().__init__(database, host)
         self.core = core
+        self._proposals = ProposalSizes()
+        self._reign_ms = 0
         self._rests: dict[int, bytes] = {}
 
     def begin(self) -> None:
@@ -222,6 +244,8 @@ class LeaderRole(Role):
             entries = self.pipeline.take_proposals()
             if not entries:
                 return
+            for _, data in entries:
+                self._proposals.record(len(data))
             self._perform(self.core.propose(entries))
 
     def _committed(self, entries: list[Entry]) -> None:
@@ -252,9 +276,27 @@ class LeaderRole(Role):
         if writes:
             self.pipeline.submit_forwarded(writes)
 
+    def reign(self) -> Reign:
+        """The leader's figures, for the four-letter words."""
+        core = self.core
+        forwarded = [each for each in core.learners if each.is_forwarded]
+        followers = tuple(each.server_id for each in forwarded if each.is_participant)
+        return Reign(
+            self.host.now_ms() - self._reign_ms,
+            len(core.learners),
+            followers,
+            len(forwarded) - len(followers),
+            core.pending_syncs,
+            self._proposals,
+        )
+
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
-        self.pipeline = LeaderPipeline(server, make_zxid(self.core.epoch, 0))
+        self._reign_ms = self.host.now_ms()
+        # The start of the epoch counts, though no transaction has it: a learner that gets the
+        # tree now is told so, and its clients must be welcome here.
+        self.database.tree.last_zxid = make_zxid(self.core.epoch, 0)
+        self.pipeline = self.pipeline_class(server, make_zxid(self.core.epoch, 0))
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)
         self.host.serving(self.core.epoch)

@@ -27,7 +27,7 @@ from zkserver.server import watching
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
 from zkserver.server.leading import FORWARDED, LOCAL_READS
-from zkserver.server.pipeline import SESSION_KINDS, reply, session_changed
+from zkserver.server.pipeline import SESSION_KINDS, has_moved, reply, session_changed
 from zkserver.server.role import Role, RoleHost
 from zkserver.server.run import Forwards, Run
 from zkserver.server.server import Server
@@ -180,6 +180,10 @@ class LearnerPipeline:
             if txn[4] in SESSION_KINDS:
                 self._session(txn, connection)
             elif connection is not None and _is_next(connection, txn[1]):
+                if result[1] and has_moved(result):
+                    # Its client is elsewhere, and must not believe that this was refused to it.
+                    connection.close_after_output()
+                    continue
                 connection.out += reply(txn[1], zxid, txn[4], result)
                 connection.answered += 1
                 done += self._answered(connection)
@@ -230,6 +234,7 @@ class LearnerRole(Role):
 
     core: Learner
     pipeline: LearnerPipeline
+    pipeline_class = LearnerPipeline
 
     def __init__(self, core: Learner, database: Database, host: RoleHost) -> None:
         super().__init__(database, host)
@@ -332,7 +337,7 @@ class LearnerRole(Role):
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
         mode = "observer" if self.core.settings.is_observer else "follower"
-        self.pipeline = LearnerPipeline(server, self.database, mode)
+        self.pipeline = self.pipeline_class(server, self.database, mode)
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)
         self.host.serving(self.core.leader_epoch)

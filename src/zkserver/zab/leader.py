@@ -70,6 +70,8 @@ class LeaderSettings(NamedTuple):
     # Learners that are sent a tree, or txns, at a time. Participants are never made to wait.
     max_snap_syncs: int = 10
     max_diff_syncs: int = 100
+    # How long a quorum may take to tell its epochs (ms); below 0 it is init_limit.
+    epoch_wait_ms: int = -1
 
 
 class Leader:
@@ -188,8 +190,11 @@ class Leader:
         self._now_ms = now_ms
         limits = self.settings
         if self.phase is not Phase.BROADCAST:
-            if now_ms - self._phase_ms > limits.init_limit * limits.tick_ms:
+            waited_ms = now_ms - self._phase_ms
+            if waited_ms > limits.init_limit * limits.tick_ms:
                 self._end(f"no quorum in {self.phase.value} within {limits.init_limit} ticks")
+            elif not self.epoch and 0 <= limits.epoch_wait_ms < waited_ms:
+                self._end(f"no quorum has told its epochs within {limits.epoch_wait_ms} ms")
             return self._finish()
         for handler in list(self._handlers.values()):
             self._check(handler)
@@ -252,6 +257,16 @@ class Leader:
             data = packets.build_validity(session_id, is_valid)
             put(self._out.send, link, Packet(PacketType.REVALIDATE, -1, data))
         return self._finish()
+
+    @property
+    def learners(self) -> tuple[LearnerHandler, ...]:
+        """Who is connected; for others to look at."""
+        return tuple(self._handlers.values())
+
+    @property
+    def pending_syncs(self) -> int:
+        """How many proposals have a sync waiting behind them, as Java counts."""
+        return len(self._syncs)
 
     @property
     def unapplied(self) -> tuple[Entry, ...]:
