@@ -8,6 +8,9 @@ return.
 A cut link loses nothing and tells nobody: bytes, ends and new connections wait until it is healed,
 as with TCP when packets are lost. One thing is unlike a real cut: a connection that is opened
 across one is made at once and is silent, where a real one would time out.
+
+The proxy listens where the server behind it listens, and nowhere else: who connects to a server
+that is down is refused, as it would be without a proxy. Linux only, for it looks into /proc.
 """
 
 from __future__ import annotations
@@ -15,13 +18,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import cast
 
 from tests.support.server_process import free_port
 
 Direction = tuple[int, int]
 WAIT_S = 10
+LOOK_EVERY_S = 0.01
+_LISTENING = "0A"
+
+
+def listening_ports() -> set[int]:
+    """All ports of this machine's IPv4 addresses on which somebody listens."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == _LISTENING}
 
 
 class _Side(asyncio.Protocol):
@@ -116,7 +128,7 @@ class LinkProxy:
         self.delays_s: dict[Direction, float] = {}
         self.sides: dict[_Side, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listeners: list[asyncio.AbstractServer] = []
+        self._listeners: dict[int, asyncio.AbstractServer] = {}
         self._targets: dict[int, tuple[Direction, int]] = {}
         self._ports: dict[Direction, tuple[int, int]] = {}
         numbers = range(1, len(quorum_ports) + 1)
@@ -134,7 +146,7 @@ class LinkProxy:
 
     def __enter__(self) -> LinkProxy:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self.loop).result(WAIT_S)
+        self._start(self._watch())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -195,18 +207,37 @@ class LinkProxy:
 
     # Connections
 
-    async def _listen(self) -> None:
-        for port in self._targets:
-            self._listeners.append(
-                await self.loop.create_server(lambda port=port: self._accept(port), "127.0.0.1", port)
-            )
+    async def _watch(self) -> None:
+        """Listen where the servers do."""
+        while True:
+            there = listening_ports()
+            for port, (direction, target) in self._targets.items():
+                is_cut = direction in self.cuts or direction[::-1] in self.cuts
+                if port not in self._listeners and (target in there or is_cut):
+                    await self._listen(port)
+                elif port in self._listeners and target not in there and not is_cut:
+                    self._listeners.pop(port).close()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _listen(self, port: int) -> None:
+        self._listeners[port] = await self.loop.create_server(
+            lambda: self._accept(port), "127.0.0.1", port
+        )
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Carry out on the loop, until it ends or the proxy does."""
+
+        def begin() -> None:
+            task = self.loop.create_task(coroutine)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self.loop.call_soon_threadsafe(begin)
 
     def _accept(self, port: int) -> _Side:
         direction, target = self._targets[port]
         near = _Side(self, direction)
-        task = self.loop.create_task(self._connect(near, target))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._connect(near, target))
         return near
 
     async def _connect(self, near: _Side, target: int) -> None:
@@ -228,7 +259,7 @@ class LinkProxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
         for side in list(self.sides):
             side.abort()

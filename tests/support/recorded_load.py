@@ -43,6 +43,7 @@ class RecordedClient(SimClient):
     def __init__(self, load: RecordedLoad, name: str, servers: list[str]) -> None:
         super().__init__(load.world, load.history, name, servers, 0, load.session_timeout_ms)
         self.load = load
+        self.link: Link | None = None
         self.think_s = 0.02
         self.retry_s = 0.05
         self.reply_timeout_s = 1.0
@@ -51,8 +52,8 @@ class RecordedClient(SimClient):
         """A connection to a server. Raises OSError."""
         async with asyncio.timeout(self.reply_timeout_s):
             port = self.load.ports[server]
-            _, link = await self.loop.create_connection(lambda: Link(self), "127.0.0.1", port)
-        return link
+            _, self.link = await self.loop.create_connection(lambda: Link(self), "127.0.0.1", port)
+        return self.link
 
 
 class RecordedLoad:
@@ -84,6 +85,11 @@ class RecordedLoad:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for client in self.clients:
+            if client.link is not None:
+                client.link.abort()
+        # Connections that were aborted are lost in the next turn.
+        await asyncio.sleep(0)
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run something on the loop, and wait for it."""
