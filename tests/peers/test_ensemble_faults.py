@@ -154,7 +154,10 @@ def test_a_bridge(tmp_path: Path) -> None:
         for one in (leader, rest[0]):
             for other in (first, second):
                 each.proxy.cut(one, other)
+        for number in (first, second):
+            each.wait(lambda number=number: not each.mode(number), f"{number} still serves")
         tell_gap(each, since_s)
+        assert each.leader() == leader
         each.note("healed")
         each.proxy.heal()
         each.wait(lambda: all(each.modes().values()), "not all serve")

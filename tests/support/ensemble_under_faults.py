@@ -40,6 +40,7 @@ CFG = {"tickTime": str(TICK_MS), "initLimit": str(INIT_LIMIT), "syncLimit": str(
 EXPIRY_SLACK_MS = TICK_MS * (SYNC_LIMIT + 1)
 # Ours to wait: an election and a start, on a machine that is busy with other things.
 LIVENESS_S = 30.0
+BUSY_S = 1.0
 PATHS = [b"/%s%d" % (kind, number) for kind in (b"r", b"e") for number in range(4)]
 
 
@@ -122,13 +123,14 @@ class EnsembleUnderFaults:
         count: int = 3,
         clients: int = 3,
         cfg: dict[str, str] | None = None,
+        session_timeout_ms: int = 4000,
     ) -> None:
         self.folder = folder
         self.servers = ProxiedEnsemble(folder, "z" * count, cfg=CFG | dict(cfg or {}))
         assert self.servers.proxy is not None
         self.proxy = self.servers.proxy
         ports = {f"n{number}": server.port for number, server in self._numbered}
-        self.load = RecordedLoad(seed, ports)
+        self.load = RecordedLoad(seed, ports, session_timeout_ms)
         self._client_count = clients
         self._stopped: dict[int, None] = {}
         # Those that a fault is expected to end, by their number.
@@ -222,6 +224,15 @@ class EnsembleUnderFaults:
         self._stopped.pop(number, None)
         self.servers.server(number).kill()
 
+    def terminate(self, number: int) -> None:
+        """SIGTERM, and wait until it has ended."""
+        if number in self._stopped:
+            self.go_on(number)
+        exit_code = self.servers.server(number).stop()
+        # Who has not begun yet has no handler of signals either.
+        if exit_code not in (0, None, -signal.SIGTERM):
+            self.stuck.append(f"server {number} was asked to end, and ended with {exit_code}")
+
     def launch(self, number: int) -> None:
         """Start it again, and do not wait."""
         self.servers.server(number).launch()
@@ -272,7 +283,7 @@ class EnsembleUnderFaults:
         self.note("the faults are over")
         self.end_faults()
         self.servers.wait_serving(LIVENESS_S)
-        working = [client for client in self.load.clients if not client.is_done]
+        working = self.load.working
         before = {client.name: client.rounds for client in working}
         self.wait(
             lambda: all(client.rounds > before[client.name] for client in working),
@@ -281,6 +292,7 @@ class EnsembleUnderFaults:
         for client in working:
             self.load.do(client.stop)
         self._wait_done(working)
+        self._await_expiries()
         auditors = [self._audit(number) for number in self.numbers]
         self._wait_done(auditors)
         self.wait(self._are_equal, "not all servers have the same zxid")
@@ -296,6 +308,18 @@ class EnsembleUnderFaults:
 
     def _wait_done(self, clients: list[RecordedClient]) -> None:
         self.wait(lambda: all(client.is_done for client in clients), "not all clients could close")
+
+    def _await_expiries(self) -> None:
+        """Until the sessions of abandoned clients must be over."""
+        load = self.load
+        open_ones = [each for each in load.history.sessions.values() if each.ended is None]
+        if not open_ones:
+            return
+        limit_s = load.session_timeout_ms / 1000 + 2 * EXPIRY_SLACK_MS / 1000 + BUSY_S
+        until_s = time.monotonic() + limit_s
+        self.wait(lambda: time.monotonic() > until_s, "time stands still", limit_s + 1)
+        for session in open_ones:
+            session.ended = load.do(lambda: load.world.events.note("test", "all must be expired"))
 
     def _audit(self, number: int) -> RecordedClient:
         """A client that reads everything from one server."""

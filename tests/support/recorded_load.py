@@ -55,6 +55,10 @@ class RecordedClient(SimClient):
             _, self.link = await self.loop.create_connection(lambda: Link(self), "127.0.0.1", port)
         return self.link
 
+    async def pause(self, most_s: float) -> None:
+        """Wait for up to so long; it may be cancelled."""
+        await asyncio.sleep(self.chance.random() * most_s)
+
 
 class RecordedLoad:
     """`ports` are the client ports of servers by their names. A context manager."""
@@ -67,6 +71,7 @@ class RecordedLoad:
         self.ports = dict(ports)
         self.session_timeout_ms = session_timeout_ms
         self.clients: list[RecordedClient] = []
+        self.abandoned: list[RecordedClient] = []
         self._runs: list[Future[None]] = []
         self._thread = threading.Thread(target=self.world.loop.run_forever, daemon=True)
 
@@ -127,12 +132,28 @@ class RecordedLoad:
         self._runs.append(asyncio.run_coroutine_threadsafe(client.run(), self.world.loop))
         return client
 
+    @property
+    def working(self) -> list[RecordedClient]:
+        """Clients that neither are done nor were abandoned."""
+        return [each for each in self.clients if not each.is_done and each not in self.abandoned]
+
+    def abandon(self, client: RecordedClient) -> None:
+        """The client is gone without a word, and its session is to expire."""
+
+        async def end() -> None:
+            self.abandoned.append(client)
+            self._runs[self.clients.index(client)].cancel()
+            if client.link is not None:
+                client.link.abort()
+
+        self.call(end())
+
     def failures(self) -> list[str]:
         """Clients that ended by an error of their own."""
         return [
             f"{client.name}: {run.exception()!r}"
             for client, run in zip(self.clients, self._runs, strict=True)
-            if run.done() and run.exception() is not None
+            if run.done() and not run.cancelled() and run.exception() is not None
         ]
 
     def writes_done(self) -> list[words.Request]:
