@@ -264,8 +264,9 @@ class PeerProcess(Process):
             reason = await self._ended
         except OSError as error:
             reason = f"cannot listen for learners: {error}"
-        if acceptor is not None:
-            acceptor.close()
+        finally:
+            if acceptor is not None:
+                acceptor.close()
         await self._end(role, reason)
 
     def _make_leader(self, settings: LeaderSettings) -> Leader:
@@ -328,6 +329,7 @@ class PeerProcess(Process):
         log.info("the role has ended", role=self.state.name, reason=reason)
         self.role = self.server = None
         role.close()
+        self._snapshots.let_go()
         links, self._links = self._links, {}
         for link in links.values():
             link.hang_up()
