@@ -195,10 +195,10 @@ def play_round(seed: str, folder: Path, length_s: float) -> str:
         torture = Torture(each, chance)
         since_s = each.note("the torture begins")
         torture.run(length_s)
+        gap_s = each.load.longest_gap_s(since_s)
         each.finish()
         requests = each.load.history.requests
         done = sum(request.outcome == "done" for request in requests)
-        gap_s = each.load.longest_gap_s(since_s)
         return (
             f"{count} servers, {clients} clients, {cfg}: {torture.count} faults, "
             f"{done} of {len(requests)} requests answered, no write for {gap_s:.1f} s at most"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.support.ensemble_processes import EnsembleProcesses, mode_of
 from tests.support.link_proxy import LinkProxy
+from tests.support.log_archive import LogArchive, committed
 from tests.support.recorded_load import RecordedClient, RecordedLoad
 from tests.support.server_process import NotStarted, ServerProcess, four_letter_word
 from zkserver.base import opcodes as op
@@ -35,7 +36,13 @@ from zkserver.tree.tree import DataTree
 TICK_MS = 200
 INIT_LIMIT = 10
 SYNC_LIMIT = 5
-CFG = {"tickTime": str(TICK_MS), "initLimit": str(INIT_LIMIT), "syncLimit": str(SYNC_LIMIT)}
+CFG = {
+    "tickTime": str(TICK_MS),
+    "initLimit": str(INIT_LIMIT),
+    "syncLimit": str(SYNC_LIMIT),
+    # Hundreds of logs are read to their ends here.
+    "preAllocSize": "256",
+}
 # A learner hears of sessions that the leader does not hear of, for up to syncLimit and a tick.
 EXPIRY_SLACK_MS = TICK_MS * (SYNC_LIMIT + 1)
 # Ours to wait: an election and a start, on a machine that is busy with other things.
@@ -131,6 +138,10 @@ class EnsembleUnderFaults:
         self.proxy = self.servers.proxy
         ports = {f"n{number}": server.port for number, server in self._numbered}
         self.load = RecordedLoad(seed, ports, session_timeout_ms)
+        self.archive = LogArchive(
+            folder / "logs",
+            {number: server.data_dir / "version-2" for number, server in self._numbered},
+        )
         self._client_count = clients
         self._stopped: dict[int, None] = {}
         # Those that a fault is expected to end, by their number.
@@ -148,10 +159,13 @@ class EnsembleUnderFaults:
 
     def __enter__(self) -> EnsembleUnderFaults:
         self.proxy.__enter__()
+        self.archive.__enter__()
         try:
             self.servers.__enter__()
         except BaseException:
             self.servers.__exit__()
+            self.archive.__exit__()
+            self.proxy.__exit__()
             raise
         self.load.__enter__()
         for number in range(self._client_count):
@@ -164,6 +178,7 @@ class EnsembleUnderFaults:
         for number in list(self._stopped):
             self.go_on(number)
         self.servers.__exit__()
+        self.archive.__exit__()
         self.proxy.__exit__()
 
     # What is there
@@ -338,10 +353,11 @@ class EnsembleUnderFaults:
             number: read_directory(server.data_dir, self.folder / f"copy-{number}")
             for number, server in self._numbered
         }
-        entries: dict[int, bytes] = {}
-        for each in directories.values():
-            entries = each.entries | entries
-        log = [txns.decode(entry)[0] for _, entry in sorted(entries.items())]
+        self.archive.__exit__()
+        entries = committed(
+            self.archive.chains(), [each.entries for each in directories.values()]
+        )
+        log = [txns.decode(entry)[0] for entry in entries.values()]
         history = self.load.history
         history.expiries = [
             (txn[0], txn[3] / 1000 - self.load.world.wall_offset_s) for txn in log if _is_expiry(txn)

@@ -228,6 +228,7 @@ class SimClient:
 
     async def connect(self, server: str) -> Link:
         """A connection to a server. Raises OSError."""
+        link: Link
         _, link = await self.loop.create_connection(
             lambda: Link(self), server, self._port, give_up_s=self.reply_timeout_s
         )
