@@ -16,12 +16,14 @@ PYTEST_ARGS ?=
 ZKSERVER_DIFFERENTIAL_SEEDS ?= 200
 SEEDS ?= 100
 FIRST ?= 0
+MINUTES ?= 10
+SEED ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 
-.PHONY: help venv serve test lint types house check bench peers differential simulate docs clean
+.PHONY: help venv serve test lint types house check bench peers differential simulate torture docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +35,7 @@ help:
 	@echo "make peers         install Apache ZooKeeper, its C library and Chromium from Debian"
 	@echo "make differential  a long comparison with Apache's server, reply by reply"
 	@echo "make simulate      random faulty histories in virtual time: SEEDS=1000 FIRST=0"
+	@echo "make torture       random faults on ensembles of processes: MINUTES=10 SEED=…"
 	@echo "make docs          write docs/configuration.md"
 	@echo "make clean         remove $(VENV) and caches; data stay"
 
@@ -102,6 +105,9 @@ differential: $(TEST_INSTALLED)
 
 simulate: $(INSTALLED)
 	$(BIN)/python -m zkserver.sim --first $(FIRST) --seeds $(SEEDS)
+
+torture: $(TEST_INSTALLED)
+	$(BIN)/python -m tests.torture --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 docs: $(INSTALLED)
 	$(BIN)/python -m zkserver.base.settings > docs/configuration.md.new

@@ -16,6 +16,7 @@ import os
 import shutil
 import threading
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 from zkserver.base.zxid import epoch_of
@@ -108,7 +109,7 @@ def committed(chains: list[Chain], ends: list[Chain]) -> Chain:
     last_of_epoch: dict[int, int] = {}
     for chain in (*chains, *ends):
         zxids = sorted(chain)
-        for zxid, following in zip(zxids, zxids[1:], strict=False):
+        for zxid, following in pairwise(zxids):
             if epoch_of(zxid) != epoch_of(following):
                 last_of_epoch[epoch_of(zxid)] = zxid
     found: Chain = {}

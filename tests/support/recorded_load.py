@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from itertools import pairwise
 from typing import Any
 
 from zkserver.sim import history as words
@@ -175,4 +176,4 @@ class RecordedLoad:
             if write.completed_s >= from_s and client in (None, write.client)
         ]
         ends = [from_s, *times, self.world.loop.time()]
-        return max(after - before for before, after in zip(ends, ends[1:], strict=False))
+        return max(after - before for before, after in pairwise(ends))
