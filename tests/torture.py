@@ -23,6 +23,8 @@ from tests.support.server_process import NotStarted
 
 ROUND_S = 30.0
 LONGEST_FAULT_S = 4.0
+# Faults that began so long before a gap are told with it.
+BEFORE_S = 4.0
 Undo = Callable[[], object]
 
 
@@ -195,13 +197,16 @@ def play_round(seed: str, folder: Path, length_s: float) -> str:
         torture = Torture(each, chance)
         since_s = each.note("the torture begins")
         torture.run(length_s)
-        gap_s = each.load.longest_gap_s(since_s)
+        began_s, ended_s = each.load.longest_gap(since_s)
+        meanwhile = each.load.told(began_s - BEFORE_S, ended_s)
         each.finish()
         requests = each.load.history.requests
         done = sum(request.outcome == "done" for request in requests)
         return (
             f"{count} servers, {clients} clients, {cfg}: {torture.count} faults, "
-            f"{done} of {len(requests)} requests answered, no write for {gap_s:.1f} s at most"
+            f"{done} of {len(requests)} requests answered, "
+            f"no write for {ended_s - began_s:.1f} s at most, from {began_s:.1f} to {ended_s:.1f}:\n"
+            + "\n".join(meanwhile)
         )
 
 

@@ -170,10 +170,23 @@ class RecordedLoad:
 
     def longest_gap_s(self, from_s: float, client: str | None = None) -> float:
         """The longest time in which no write was answered, of one client or of all."""
+        begin_s, end_s = self.longest_gap(from_s, client)
+        return end_s - begin_s
+
+    def longest_gap(self, from_s: float, client: str | None = None) -> tuple[float, float]:
+        """When that time began and ended, on the loop's clock (s)."""
         times = [
             write.completed_s
             for write in self.writes_done()
             if write.completed_s >= from_s and client in (None, write.client)
         ]
         ends = [from_s, *times, self.world.loop.time()]
-        return max(after - before for before, after in pairwise(ends))
+        return max(pairwise(ends), key=lambda gap: gap[1] - gap[0])
+
+    def told(self, from_s: float, until_s: float) -> list[str]:
+        """What the test has noted in a time."""
+        return [
+            line
+            for line in list(self.world.events.lines)
+            if " test " in line and from_s <= int(line[:12]) / 1e6 <= until_s
+        ]
