@@ -83,7 +83,7 @@ def read_directory(data_dir: Path, scratch: Path) -> Directory:
     """Read a copy, for recovery tidies up."""
     found = Directory()
     shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(data_dir, scratch)
+    shutil.copytree(data_dir / "version-2", scratch / "version-2")
     disk, layout, tree = RealDisk(), Layout.of(str(scratch)), DataTree()
     try:
         restored = recovery.restore(disk, layout, tree, RestoreSettings(), lambda _: None)
@@ -139,8 +139,7 @@ class EnsembleUnderFaults:
         ports = {f"n{number}": server.port for number, server in self._numbered}
         self.load = RecordedLoad(seed, ports, session_timeout_ms)
         self.archive = LogArchive(
-            folder / "logs",
-            {number: server.data_dir / "version-2" for number, server in self._numbered},
+            {number: server.data_dir / "version-2" for number, server in self._numbered}
         )
         self._client_count = clients
         self._stopped: dict[int, None] = {}

@@ -13,7 +13,6 @@ tells where the epoch before ended, for every leader begins with all that is com
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from contextlib import suppress
 from itertools import pairwise
@@ -25,14 +24,17 @@ from zkserver.storage.layout import StorageError, log_zxid
 from zkserver.storage.logreader import LogReader
 
 LOOK_EVERY_S = 0.01
+KEPT = "kept-"
 Chain = dict[int, bytes]
 
 
 class LogArchive:
-    """Of the servers whose `version-2` folders are given by number. A context manager."""
+    """Of the servers whose `version-2` folders are given by number. A context manager.
 
-    def __init__(self, folder: Path, sources: dict[int, Path]) -> None:
-        self.folder = folder
+    What is kept of a server is beside that folder, for hard links do not leave a file system.
+    """
+
+    def __init__(self, sources: dict[int, Path]) -> None:
         self._sources = sources
         self._chains = dict.fromkeys(sources, 0)
         self._seen: dict[int, dict[str, int]] = {number: {} for number in sources}
@@ -59,7 +61,7 @@ class LogArchive:
                 self._look(number, source)
 
     def _place(self, number: int) -> Path:
-        return self.folder / f"{number}-{self._chains[number]}"
+        return self._sources[number].parent / f"{KEPT}{self._chains[number]}"
 
     def _look(self, number: int, source: Path) -> None:
         names = [name for name in os.listdir(source) if log_zxid(name) is not None]
@@ -82,11 +84,11 @@ class LogArchive:
 
     def chains(self) -> list[Chain]:
         """What each chain holds, by zxid."""
-        return [read_chain(place) for place in sorted(self.folder.iterdir())]
-
-    def remove(self) -> None:
-        """Remove all that was kept."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        return [
+            read_chain(place)
+            for source in self._sources.values()
+            for place in sorted(source.parent.glob(f"{KEPT}*"))
+        ]
 
 
 def read_chain(place: Path) -> Chain:
