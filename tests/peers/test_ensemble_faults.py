@@ -67,7 +67,8 @@ def test_the_leader_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_follower_is_killed(tmp_path: Path) -> None:
-    with ensemble(tmp_path, "kill follower") as each:
+    # So that a busy machine does not depose the leader.
+    with ensemble(tmp_path, "kill follower", cfg={"syncLimit": "50"}) as each:
         follower = each.followers()[0]
         leader = each.leader()
         since_s = each.note(f"kill -9 of the follower {follower}")
@@ -129,9 +130,8 @@ def test_the_leader_is_cut_from_one_follower(tmp_path: Path) -> None:
         leader, (follower, _) = each.leader(), each.followers()
         since_s = each.note(f"{leader} and {follower} are cut")
         each.proxy.cut(leader, follower)
-        each.wait(lambda: each.mode(follower) == "", "the follower does not notice")
+        each.wait_for_end_of_role(follower)
         tell_gap(each, since_s)
-        assert each.leader() == leader
         each.note("healed")
         each.proxy.heal()
         each.wait(lambda: all(each.modes().values()), "not all serve")
@@ -155,10 +155,8 @@ def test_a_bridge(tmp_path: Path) -> None:
         for one in (leader, rest[0]):
             for other in (first, second):
                 each.proxy.cut(one, other)
-        for number in (first, second):
-            each.wait(lambda number=number: not each.mode(number), f"{number} still serves")
+        each.wait_for_end_of_role(first, second)
         tell_gap(each, since_s)
-        assert each.leader() == leader
         each.note("healed")
         each.proxy.heal()
         each.wait(lambda: all(each.modes().values()), "not all serve")

@@ -209,6 +209,18 @@ class EnsembleUnderFaults:
         """The mode of one server, "" if it does not serve."""
         return mode_of(self.servers.server(number).port)
 
+    def roles_ended(self, number: int) -> int:
+        """How many of its roles a server has said to be over."""
+        return self.servers.server(number).log_file.read_text().count("the role has ended")
+
+    def wait_for_end_of_role(self, *numbers: int) -> None:
+        """Until each of these servers has noticed what happened to it, since this call."""
+        before = {number: self.roles_ended(number) for number in numbers}
+        self.wait(
+            lambda: all(self.roles_ended(number) > before[number] for number in numbers),
+            f"{numbers} do not notice",
+        )
+
     def wait(self, condition: Callable[[], bool], complaint: str, limit_s: float = LIVENESS_S) -> None:
         """Until something holds. Raises NotStarted with the servers' logs."""
         deadline = time.monotonic() + limit_s
