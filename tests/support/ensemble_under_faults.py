@@ -47,6 +47,7 @@ CFG = {
 EXPIRY_SLACK_MS = TICK_MS * (SYNC_LIMIT + 1)
 # Ours to wait: an election and a start, on a machine that is busy with other things.
 LIVENESS_S = 30.0
+DESCRIPTORS = 20
 PATHS = [b"/%s%d" % (kind, number) for kind in (b"r", b"e") for number in range(4)]
 
 
@@ -321,6 +322,7 @@ class EnsembleUnderFaults:
         auditors = [self._audit(number) for number in self.numbers]
         self._wait_done(auditors)
         self.wait(self._are_equal, "not all servers have the same zxid")
+        self.wait(self._are_tidy, "a server holds too many descriptors")
         for number in self.numbers:
             self.look_after(number)
         for number in self.numbers:
@@ -363,6 +365,15 @@ class EnsembleUnderFaults:
 
     def _are_equal(self) -> bool:
         return len({_zxid(server) for _, server in self._numbered}) == 1
+
+    def _are_tidy(self) -> bool:
+        """Without clients, a server has its ports, its links, its log and a few more."""
+        limit = DESCRIPTORS + 2 * len(self.numbers)
+        processes = [server.process for _, server in self._numbered]
+        return all(
+            process is not None and len(os.listdir(f"/proc/{process.pid}/fd")) <= limit
+            for process in processes
+        )
 
     def _judge(self) -> list[str]:
         directories = {

@@ -19,6 +19,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -220,9 +221,11 @@ class LinkProxy:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _listen(self, port: int) -> None:
-        self._listeners[port] = await self.loop.create_server(
-            lambda: self._accept(port), "127.0.0.1", port
-        )
+        # Somebody else's test may have taken the port while nothing listened: try again then.
+        with suppress(OSError):
+            self._listeners[port] = await self.loop.create_server(
+                lambda: self._accept(port), "127.0.0.1", port
+            )
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         """Carry out on the loop, until it ends or the proxy does."""
