@@ -273,3 +273,14 @@ def test_only_so_many_observers_are_synchronised_at_a_time() -> None:
     leader.link_up(8)
     leader.received(8, [observer[1]])
     assert "SNAP" in kinds(leader.received(8, [promise()]), 8)
+
+
+def test_a_sync_stands_between_the_commits_before_it_and_those_behind_it() -> None:
+    leader = serving()
+    propose(leader, b"a")
+    leader.sync(1)
+    propose(leader, b"b")
+    leader.synced(2)
+    out = leader.received(1, [ack(1), ack(2)])
+    assert kinds(out, 1) == ["COMMIT", "SYNC", "COMMIT"]
+    assert kinds(out, 2) == ["COMMIT", "COMMIT"]

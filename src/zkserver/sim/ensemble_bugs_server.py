@@ -6,17 +6,18 @@ As `ensemble_bugs_zab`: each is a subclass with one thing wrong in it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from zkserver.base import opcodes as op
 from zkserver.base.config import Config
 from zkserver.jute.codec import pack_long
-from zkserver.jute.quorum_packets import Request
+from zkserver.jute.quorum_packets import Packet, PacketType, Request, build_request
 from zkserver.server import watching
 from zkserver.server.connection import Connection
 from zkserver.server.leading import LOCAL_READS, LeaderPipeline, LeaderRole
-from zkserver.server.learning import Ask, LearnerPipeline, LearnerRole
+from zkserver.server.learning import LearnerPipeline, LearnerRole
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
 from zkserver.session.handshake import ConnectRequest
@@ -97,7 +98,8 @@ class _ExpiringPipeline(LearnerPipeline):
 
     def submit_internal(self, kind: int, session_id: int, body: bytes = b"") -> None:
         if kind == op.CLOSE_SESSION:
-            self._ask(Ask(Request(session_id, 0, kind, body)))
+            request = Request(session_id, 0, kind, body)
+        self._put(Packet(PacketType.REQUEST, -1, build_request(request), ()))
 
 
 class ExpiringRole(LearnerRole):
@@ -127,8 +129,9 @@ class CarelessHeir(SimPeer):
 
 
 class _MovedPipeline(LeaderPipeline):
-    def submit_forwarded(self, asked: Forwarded) -> None:
-        self.server.sessions.set_owner(asked.session_id, asked.link)
+    def submit_forwarded(self, asked: Sequence[Forwarded]) -> None:
+        for each in asked:
+            self.server.sessions.set_owner(each.session_id, each.link)
         super().submit_forwarded(asked)
 
 

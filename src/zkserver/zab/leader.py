@@ -421,13 +421,21 @@ class Leader:
                 return
 
     def _commit(self, upto: int) -> None:
+        # A SYNC stands between the commits before it and those behind it.
+        stops = sorted(zxid for zxid in self._syncs if zxid < upto)
+        for stop in (*stops, upto):
+            self._commit_run(stop)
+            for link in self._syncs.pop(stop, ()):
+                self._send_sync(link)
+
+    def _commit_run(self, upto: int) -> None:
         committed: list[Entry] = []
         outstanding = self._outstanding
         while outstanding and outstanding[0][0] <= upto:
             committed.append(outstanding.popleft())
             self._committed.append(committed[-1])
-        self.last_processed = committed[-1][0]
         self._out.apply += committed
+        self.last_processed = upto
         commits = [Packet(PacketType.COMMIT, zxid) for zxid, _ in committed]
         informs: list[Packet] = []
         for handler in self._handlers.values():
@@ -438,10 +446,6 @@ class Leader:
             else:
                 informs = informs or [Packet(PacketType.INFORM, *entry) for entry in committed]
                 put(self._out.send, handler.link, *informs)
-        # Behind all of these commits is behind its own.
-        for zxid in [each for each in self._syncs if each <= upto]:
-            for link in self._syncs.pop(zxid):
-                self._send_sync(link)
 
     def _send_sync(self, link: int) -> None:
         if link in self._handlers:
