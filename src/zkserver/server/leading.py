@@ -295,7 +295,7 @@ class LeaderRole(Role):
         self._reign_ms = self.host.now_ms()
         self.pipeline = self.pipeline_class(server, make_zxid(self.core.epoch, 0))
         server.pipeline = self.pipeline
-        self.database.serve(server.sessions)
+        self.database.serve(server.sessions, make_zxid(self.core.epoch, 0))
         self.host.serving(self.core.epoch)
         # From now on the start of the epoch counts, though no transaction has it: a learner that
         # gets the tree is told so, and its clients must be welcome here.
