@@ -219,7 +219,10 @@ class Server:
         self._sessionless.pop(connection, None)
         self.stats.connection_requests += 1
         if not self.connection_throttle.admit(
-            self.now_ms(), self.host.random(), renew=request.session_id != 0
+            self.now_ms(),
+            self.host.random(),
+            renew=request.session_id != 0,
+            local=self.has_local_sessions,
         ):
             self.stats.connections_rejected += 1
             raise LinkError("too many connections at once (connection_throttle_tokens)")
