@@ -130,12 +130,20 @@ class SimPeer(Simulated, PeerProcess):
         self.observations.proposed(zxid, entry)
 
     def note_kept(self, entry: Entry) -> None:
-        """A logged txn is applied at the end of a role."""
+        """A txn is applied of which no commit is known."""
         number = self._number(f"keeps 0x{entry[0]:x}")
         self.observations.zab.kept(number, self.server_id, *entry)
 
     def committed(self, entries: list[Entry]) -> None:
-        """Txns were applied, because a quorum has them."""
+        """Txns were applied, because a quorum has them.
+
+        Those of a synchronisation are the leader's history, which no quorum may have yet.
+        """
+        if self.server is None:
+            for entry in entries:
+                self.note_kept(entry)
+            super().committed(entries)
+            return
         tree = self.database.tree
         last = entries[-1][0]
         number = self._number(f"applies up to 0x{last:x}")

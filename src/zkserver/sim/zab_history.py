@@ -3,7 +3,7 @@
 A run records seven kinds of events, each when it happens and from where it can be seen without
 asking a core for its opinion: what a core was handed (`proposed`), what it had applied
 (`delivered`), what the memory was read from (`begins`, `received_tree`), what the peer applied
-itself at the end of a role (`kept`), and the two moments from which a server may be believed
+itself, without a commit (`kept`), and the two moments from which a server may be believed
 (`established`, `serves`). Nothing of the leader's or the learner's bookkeeping is in it.
 
 `number` is the number of the run's event (`EventLog.note`). Numbers never fall; events of one
@@ -99,7 +99,10 @@ class Serves(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The peer applied a logged, uncommitted txn at the end of a role."""
+    """A txn was applied of which no commit is known.
+
+    It was logged when a role ended, or came with the history of a leader that was not established.
+    """
 
     number: int
     server: int
@@ -185,7 +188,7 @@ class ZabHistory:
         self._add(Serves(number, server, epoch, last_zxid))
 
     def kept(self, number: int, server: int, zxid: int, entry: bytes) -> None:
-        """A role ended, and the peer applied a logged txn of which it knows no commit."""
+        """A txn is applied of which no commit is known: see `Kept`."""
         self._add(Kept(number, server, zxid, hash_of(entry)))
 
 
