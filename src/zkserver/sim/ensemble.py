@@ -140,8 +140,8 @@ class SimPeer(Simulated, PeerProcess):
         Those of a synchronisation are the leader's history, which no quorum may have yet.
         """
         if self.server is None:
-            for entry in entries:
-                self.note_kept(entry)
+            for each in entries:
+                self.note_kept(each)
             super().committed(entries)
             return
         tree = self.database.tree
