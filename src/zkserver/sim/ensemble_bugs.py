@@ -56,8 +56,8 @@ BUGS: dict[str, Bug] = {
     "ack-before-fsync": Bug(
         "A server reports what it has written before it is synced.",
         "NoAckedWriteLost",
-        first_seed=None,
-        seeds_to_find=None,
+        first_seed=26,
+        seeds_to_find=50,
         machine=HastyMachine,
     ),
     "torn-tail-kept": Bug(
