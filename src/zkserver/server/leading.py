@@ -297,7 +297,4 @@ class LeaderRole(Role):
         server.pipeline = self.pipeline
         self.database.serve(server.sessions, make_zxid(self.core.epoch, 0))
         self.host.serving(self.core.epoch)
-        # From now on the start of the epoch counts, though no transaction has it: a learner that
-        # gets the tree is told so, and its clients must be welcome here.
-        self.database.tree.last_zxid = make_zxid(self.core.epoch, 0)
         server.close_orphans()
