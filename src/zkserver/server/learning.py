@@ -18,7 +18,6 @@ from typing import NamedTuple
 from zkserver.base import opcodes as op
 from zkserver.base.acl import Id
 from zkserver.base.errors import LinkError
-from zkserver.base.zxid import hex_zxid
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute import txns
 from zkserver.jute.codec import JuteError, pack_int
@@ -284,7 +283,6 @@ class LearnerRole(Role):
         self._perform(self.core.received(found))
         last = found[-1]
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
-            self.host.note(f"receives the leader's tree of 0x{hex_zxid(last.zxid)}")
             self._tree_zxid = last.zxid
             tree = self.database.make_tree()
             # The old tree makes room; if the role ends now, it is read again from disk.

@@ -322,6 +322,10 @@ class Leader:
         plan = synchronisation.choose(
             handler.last_zxid, history, force_snapshot=self.settings.force_snapshot
         )
+        self._out.notes.append(
+            f"synchronises learner {handler.server_id} by {plan.kind.name} to "
+            f"0x{hex_zxid(plan.zxid)}, txns={len(plan.entries)}"
+        )
         queue = [Packet(plan.kind.value, plan.zxid)]
         for zxid, data in plan.entries:
             queue.append(Packet(PacketType.PROPOSAL, zxid, data))
