@@ -32,7 +32,7 @@ LINES = {
     ("z", "learns"): {kind: f"synchronises by {kind} to" for kind in ("DIFF", "TRUNC", "SNAP")},
     ("a", "leads"): {
         "DIFF": "Sending DIFF zxid",
-        "TRUNC": "Sending TRUNC ",
+        "TRUNC": "Sending TRUNC ",  # it says so at DEBUG
         "SNAP": "Sending snapshot last zxid of peer is",
     },
     ("a", "learns"): {
@@ -75,7 +75,8 @@ class Story:
         """One more synchronisation of this kind, and none of another, by both logs."""
         now = self.counts()
         more = {k: (now[k][0] - self.seen[k][0], now[k][1] - self.seen[k][1]) for k in now}
-        assert more == {k: (1, 1) if k == wanted else (0, 0) for k in now}, (more, wanted)
+        says = not (wanted == "TRUNC" and self.kinds[self.pair[1] - 1] == "a")
+        assert more == {k: (1, int(says)) if k == wanted else (0, 0) for k in now}, (more, wanted)
 
     def finish(self) -> None:
         """All have one tree, in memory and on disk, and go on with it."""
@@ -239,9 +240,7 @@ def test_a_tail_that_takes_part_in_the_election_is_kept(story: Story) -> None:
     """Logged is not lost: nobody said that it failed, and its server has the best history."""
     ensemble = story.ensemble
     leave_a_tail(ensemble)
-    mixed.launch(ensemble, [3, 2, 1])
-    ensemble.wait_serving()
-    assert ensemble.leader() == 3
+    mixed.start_with_leader(ensemble, 3)
     reader = client_of(ensemble.server(1))
     assert reader.get("/tail")[0] == b"lost"
     end(reader)

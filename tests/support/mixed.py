@@ -1,7 +1,7 @@
 """Servers of both kinds in one ensemble: starting them in an order, and comparing their trees.
 
-What decides an election is history, then the server id; so the greatest id, started first among
-equals, leads.
+What decides an election is history, then the server id; so the greatest id among equals leads, if
+nobody can do without it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, OperationTim
 from kazoo.handlers.threading import KazooTimeoutError
 
 from tests.support.ensemble_processes import EnsembleProcesses
-from tests.support.server_process import NotStarted, ServerProcess, four_letter_word
+from tests.support.server_process import NotStarted, ServerProcess
 from zkserver.runtime.disk import RealDisk
 from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import Restored, RestoreSettings, restore
@@ -53,32 +53,25 @@ def eventually(what: Callable[[], Result], timeout_s: float = WAIT_S) -> Result:
         time.sleep(0.03)  # polling with a deadline
 
 
-def is_up(server: ServerProcess) -> bool:
-    """Whether the client port is open, be there a leader or not: then the election has begun."""
-    try:
-        four_letter_word(server.port, "ruok")
-    except ConnectionRefusedError:
-        return False
-    except OSError:
-        return True
-    return True
+def start_with_leader(ensemble: EnsembleProcesses, leader: int, quorum: Sequence[int] = ()) -> None:
+    """Start all servers so that this one leads: the best of a quorum that needs each of its own.
+
+    By default the quorum is the leader and the smallest ids, with a majority of all.
+    """
+    everyone = range(1, len(ensemble.servers) + 1)
+    if not quorum:
+        quorum = [leader, *[n for n in everyone if n != leader][: len(everyone) // 2]]
+    launch(ensemble, quorum)
+    ensemble.wait_serving()
+    assert ensemble.leader() == leader, ensemble.modes()
+    launch(ensemble, [number for number in everyone if number not in quorum])
+    ensemble.wait_serving()
 
 
 def launch(ensemble: EnsembleProcesses, numbers: Sequence[int]) -> None:
-    """Start these in this order, the first of them until it looks for a leader."""
-    first, *others = numbers
-    ensemble.server(first).launch()
-    eventually(lambda: is_up(ensemble.server(first)))
-    for number in others:
+    """Start these, without waiting."""
+    for number in numbers:
         ensemble.server(number).launch()
-
-
-def start_with_leader(ensemble: EnsembleProcesses, leader: int) -> None:
-    """Start servers with equal histories so that this one, the greatest voter, leads."""
-    others = [number for number in range(1, len(ensemble.servers) + 1) if number != leader]
-    launch(ensemble, [leader, *others])
-    ensemble.wait_serving()
-    assert ensemble.leader() == leader, ensemble.modes()
 
 
 def stop_all(ensemble: EnsembleProcesses) -> None:
@@ -135,7 +128,10 @@ def read_directory(server: ServerProcess) -> tuple[DataTree, Restored]:
     layout = Layout.of(str(server.data_dir))
     warnings: list[str] = []
     restored = restore(RealDisk(), layout, tree, RestoreSettings(), warnings.append)
-    assert not restored.digest_mismatches, warnings
+    # Apache's server writes a snapshot while txns are applied, and the digest in it may lag behind
+    # the znodes by one. All later digests have to agree.
+    if restored.first_mismatch_zxid != restored.snapshot_zxid or restored.digest_mismatches > 1:
+        assert not restored.digest_mismatches, (server.folder, restored, warnings)
     return tree, restored
 
 
