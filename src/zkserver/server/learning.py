@@ -26,7 +26,7 @@ from zkserver.jute.txns import Txn
 from zkserver.prep.prep import decode_record
 from zkserver.server import watching
 from zkserver.server.connection import CLOSED, OPEN, Connection
-from zkserver.server.database import Database
+from zkserver.server.database import Database, unreadable
 from zkserver.server.leading import FORWARDED, LOCAL_READS
 from zkserver.server.pipeline import SESSION_KINDS, reply, session_changed
 from zkserver.server.role import Role, RoleHost
@@ -182,7 +182,10 @@ class LearnerPipeline:
         tree = server.tree
         done = 0
         for zxid, entry in entries:
-            txn, digest = txns.decode(entry)
+            try:
+                txn, digest = txns.decode(entry)
+            except JuteError as error:
+                raise unreadable(zxid, error) from error
             result = tree.apply(txn)
             self._database.compare(zxid, digest)
             if tree.fired:

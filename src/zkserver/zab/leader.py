@@ -266,6 +266,9 @@ class Leader:
             raise LinkError(f"a packet of type {packet.type} before it was asked for")
 
     def _on_info(self, handler: LearnerHandler) -> None:
+        if handler.server_id == self.settings.server_id:
+            # Its word would pass for that of this server's own disk.
+            raise LinkError(f"the learner has this leader's own id, {handler.server_id}")
         for other in list(self._handlers.values()):
             if other is not handler and other.server_id == handler.server_id:
                 self._close(other, f"learner {handler.server_id} has come again")
