@@ -346,7 +346,7 @@ def tree_behind(data: bytes) -> bytes:
 
 HISTORIES = {
     "no_kind": (packets.build(Packet(PacketType.COMMIT, 5)), "where DIFF, TRUNC or SNAP was due"),
-    "tree_of_garbage": (tree_behind(b"\xff" * 400), "tree"),
+    "tree_of_garbage": (tree_behind(b"\xff" * 400), "the leader's tree does not read"),
     "commit_of_nothing": (
         packets.build_all([Packet(PacketType.DIFF, 5), Packet(PacketType.COMMIT, 5)]),
         "which is not the next proposal",

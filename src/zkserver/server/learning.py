@@ -278,8 +278,10 @@ class LearnerRole(Role):
                 if not found:
                     break
                 self._receive_packets(found)
-        except (LinkError, SnapshotError) as error:
+        except LinkError as error:
             self.link_down(str(error))
+        except SnapshotError as error:
+            self.link_down(f"the leader's tree does not read: {error}")
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
