@@ -24,9 +24,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ensemble import EnsembleFigures
+from ensemble import Sizes as EnsembleSizes
 from million import Figures, Sizes
 from servers import Contender, Load, Server, Unmeasured, build_load, file_system_of
-from tables import SINGLE_KEYS, WORKS, Row, Single, Work, as_json, closed_loop, report
+from tables import (
+    ENSEMBLE_HEADING,
+    ENSEMBLE_SINGLE_KEYS,
+    ENSEMBLE_WORKS,
+    SINGLE_KEYS,
+    WORKS,
+    Row,
+    Single,
+    Work,
+    as_json,
+    closed_loop,
+    report,
+)
+from turns import alternate, ended, say
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
@@ -35,20 +50,19 @@ MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 # Mixed load first, then a share of the seconds for each path that the rows take.
 WARM_UP = (("mixed:50", 0.5), ("exists", 0.1), ("create", 0.2), ("connect", 0.2))
 IDLE_SETTLE_S = 5.0
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+ENSEMBLE_KEYS = (*(work.key for work in ENSEMBLE_WORKS), *ENSEMBLE_SINGLE_KEYS)
+KEYS = (*(work.key for work in WORKS), *SINGLE_KEYS, *ENSEMBLE_KEYS)
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", metavar="KEY,...",
-                        help=f"of {','.join(work.key for work in WORKS)},{','.join(SINGLE_KEYS)}")
+                        help=f"of {','.join(KEYS)}; ensemble: all of e-…")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, per server (3)")
     parser.add_argument("--seconds", type=float, default=5.0, help="measured per run (5)")
     parser.add_argument("--warm-up", type=float, default=20.0, help="seconds at the start (20)")
-    parser.add_argument("--znodes", type=int, default=1_000_000, help="for `million` (1000000)")
+    parser.add_argument("--znodes", type=int, default=1_000_000,
+                        help="for million and e-snap (1000000)")
     parser.add_argument("--quick", action="store_true",
                         help="a trial of the tool: 1 round, short runs, 50000 znodes")
     parser.add_argument("--data-dir", type=Path, default=BUILD / "data",
@@ -63,10 +77,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--markdown", action="store_true", help="tables for a README")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all rounds' figures")
     options = parser.parse_args(arguments)
-    known = {work.key for work in WORKS} | set(SINGLE_KEYS)
-    options.only = [key for key in options.only.split(",") if key] or sorted(known)
-    if unknown := [key for key in options.only if key not in known]:
-        parser.error(f"--only: unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    asked = [key for key in options.only.split(",") if key]
+    options.only = [key for key in asked if key != "ensemble"] if asked else [*KEYS]
+    if "ensemble" in asked:
+        options.only += ENSEMBLE_KEYS
+    if unknown := [key for key in options.only if key not in KEYS]:
+        parser.error(f"--only: unknown: {', '.join(unknown)}; known: {', '.join(KEYS)}")
     if options.quick:
         options.rounds, options.seconds, options.warm_up = 1, 1.0, 4.0
         options.znodes = min(options.znodes, 50_000)
@@ -163,24 +179,20 @@ class Bench:
     rows: list[Row] = field(default_factory=list)
     singles: list[Single] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    ensembles: EnsembleFigures | None = None
 
     def run(self) -> None:
         wanted = self.options.only
         works = [work for work in WORKS if work.key in wanted]
         small = [key for key in ("get-1x1", "set-1x1") if key in wanted]
         if works or small:
-            pair = [contender.server("load") for contender in self.contenders]
-            self.attempt("start and warm-up", lambda: alternate(pair, self.warm_up))
-            for work in works:
-                self.attempt(work.title, partial(self.measure_row, pair, work))
-            if small:
-                self.attempt("1 × 1", lambda: self.measure_one_by_one(pair, small))
-            self.attempt("memory after the load", lambda: self.note_memory(pair))
-            finish(pair)
+            self.attempt("start and warm-up", lambda: self.measure_load(works, small))
         if "idle" in wanted:
             self.attempt("idle memory and start", self.measure_idle)
         if "million" in wanted:
             self.attempt("many znodes", self.measure_million)
+        if set(ENSEMBLE_KEYS).intersection(wanted):
+            self.measure_ensembles()
 
     def attempt(self, what: str, action: Callable[[], None]) -> None:
         """Runs a part; what cannot be measured is noted and the rest goes on."""
@@ -207,7 +219,16 @@ class Bench:
         server.settle()
         server.prune()
 
-    def measure_row(self, pair: list[Server], work: Work) -> None:
+    def measure_load(self, works: Sequence[Work], small: list[str]) -> None:
+        with ended([contender.server("load") for contender in self.contenders]) as pair:
+            alternate(pair, self.warm_up)
+            for work in works:
+                self.attempt(work.title, partial(self.measure_row, pair, work))
+            if small:
+                self.attempt("1 × 1", lambda: self.measure_one_by_one(pair, small))
+            self.attempt("memory after the load", lambda: self.note_memory(pair))
+
+    def measure_row(self, pair: Sequence[Server], work: Work) -> None:
         row = Row(work)
         self.rows.append(row)
 
@@ -220,7 +241,7 @@ class Bench:
         say(f"    {work.title}: × {row.ratio('ops_per_s') or 0:.2f}, "
             f"per CPU-second × {row.ratio('ops_per_cpu_s') or 0:.2f} {row.verdict()}")  # fmt: skip
 
-    def measure_one_by_one(self, pair: list[Server], keys: list[str]) -> None:
+    def measure_one_by_one(self, pair: Sequence[Server], keys: list[str]) -> None:
         for key, op, title, at_most in (
             ("get-1x1", "get", "p50 of getData, 1 × 1", 2 / 3),
             ("set-1x1", "set", "p50 of setData 100 B, 1 × 1", 1.0),
@@ -247,13 +268,13 @@ class Bench:
         return result
 
     def alternate_rounds(
-        self, pair: list[Server], action: Callable[[Server], None], title: str
+        self, pair: Sequence[Server], action: Callable[[Server], None], title: str
     ) -> None:
         for number in range(self.options.rounds):
             say(f"{title}: round {number + 1} of {self.options.rounds}")
             alternate(pair, action)
 
-    def note_memory(self, pair: list[Server]) -> None:
+    def note_memory(self, pair: Sequence[Server]) -> None:
         single = Single("load-memory", "memory after the works above", "MB")
         self.singles.append(single)
         for server in pair:
@@ -274,9 +295,8 @@ class Bench:
 
         for number in range(self.options.rounds):
             say(f"idle memory and start: round {number + 1} of {self.options.rounds}")
-            pair = [contender.server("idle") for contender in self.contenders]
-            alternate(pair, once)
-            finish(pair)
+            with ended([contender.server("idle") for contender in self.contenders]) as pair:
+                alternate(pair, once)
 
     def measure_million(self) -> None:
         quick = self.options.quick
@@ -284,35 +304,41 @@ class Bench:
                       self.options.rounds)  # fmt: skip
         figures = Figures(self.load, sizes, self.contenders[0].name)
         self.singles += figures.all()
-        pair = [contender.server("million") for contender in self.contenders]
-        try:
+        with ended([contender.server("million") for contender in self.contenders]) as pair:
             figures.measure(lambda action: alternate(pair, action), say)
             alternate(pair, self.note_version)
-        finally:
-            finish(pair)
+
+    def measure_ensembles(self) -> None:
+        options = self.options
+        sizes = EnsembleSizes(
+            rounds=options.rounds, seconds=options.seconds, warm_up_s=options.warm_up,
+            kills=1 if options.quick else 5, behind=10_000 if options.quick else 100_000,
+            znodes=options.znodes,
+        )  # fmt: skip
+        self.ensembles = EnsembleFigures(self.load, sizes, self.contenders, self.attempt)
+        self.ensembles.measure(options.only)
+        self.machine |= self.ensembles.versions
+
+    def all_figures(self) -> tuple[list[Row], list[Single]]:
+        """Those of single servers, then those of ensembles."""
+        if self.ensembles is None:
+            return self.rows, self.singles
+        return self.rows + self.ensembles.rows, self.singles + self.ensembles.singles
+
+    def tables(self) -> str:
+        markdown = self.options.markdown
+        parts = [report(self.rows, self.singles, markdown)]
+        if self.ensembles is not None:
+            found = self.ensembles
+            parts.append(report(found.rows, found.singles, markdown, ENSEMBLE_HEADING))
+        return "\n\n".join(part for part in parts if part)
 
     def unmeasured(self) -> list[str]:
         """Failures, and figures with a target that have no verdict."""
-        missing = [row.work.title for row in self.rows if not row.verdict()]
-        missing += [one.title for one in self.singles if one.target() and not one.verdict()]
+        rows, singles = self.all_figures()
+        missing = [row.work.key for row in rows if not row.verdict()]
+        missing += [one.title for one in singles if one.target() and not one.verdict()]
         return self.failures + [f"{title}: no figure" for title in missing]
-
-
-def alternate(pair: Sequence[Server], action: Callable[[Server], None]) -> None:
-    """Gives each server its turn while the other one is stopped (SIGSTOP): it takes no CPU, and
-    has no session that could expire meanwhile."""
-    for server in pair:
-        for other in pair:
-            if other is not server:
-                other.pause()
-        server.resume()
-        action(server)
-
-
-def finish(pair: Sequence[Server]) -> None:
-    for server in pair:
-        server.stop(signal.SIGKILL)
-        shutil.rmtree(server.home / "data", ignore_errors=True)
 
 
 def prepare(options: argparse.Namespace) -> Bench:
@@ -335,7 +361,9 @@ def prepare(options: argparse.Namespace) -> Bench:
 
 def main() -> int:
     options = parse_options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Leave by an exception: what was started is ended, what was stored is deleted.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda found, _: sys.exit(128 + found))
     try:
         bench = prepare(options)
     except (Unmeasured, OSError, subprocess.SubprocessError) as error:
@@ -344,14 +372,14 @@ def main() -> int:
     begun = time.monotonic()
     bench.run()
     took_s = time.monotonic() - begun
-    print(report(bench.rows, bench.singles, options.markdown))
+    print(bench.tables())
     print(f"\nMedians of {options.rounds} rounds, the servers in turn. "
           f"{machine_line(bench.machine)}. Took {took_s / 60:.0f} min.")  # fmt: skip
     if options.quick:
         print("A quick trial: these figures mean nothing.")
     unmeasured = bench.unmeasured()
     if options.json:
-        result = as_json(bench.rows, bench.singles)
+        result = as_json(*bench.all_figures())
         result |= {"machine": bench.machine, "rounds": options.rounds, "unmeasured": unmeasured}
         options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     for line in unmeasured:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from probes import first_answer, get_data
 
 CONFIG = """\
 tickTime=2000
@@ -31,10 +34,8 @@ admin.enableServer=false
 """
 START_DEADLINE_S = 300
 STOP_DEADLINE_S = 60
-POLL_S = 0.001
-OPEN_SESSION = struct.pack(">iiqiqi16s?", 45, 0, 0, 4_000, 0, 16, b"", False)
-CLOSE_SESSION = struct.pack(">iii", 8, 0, -11)
-GET_DATA = 4
+LOAD_DEADLINE_S = 1800
+PORTS_GIVEN: set[int] = set()
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 DATA_FILE = re.compile(r"(log|snapshot)\.([0-9a-f]+)(\.gz|\.snappy)?")
 
@@ -56,10 +57,25 @@ class Contender:
         home = self.work_dir / f"{self.name.lower()}-{tag}"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
+        return Server(self, home, free_port())
+
+
+def free_port() -> int:
+    """A free port, each one once. If possible it lies below those that the kernel gives to
+    clients: while a server is down, no connection of the load can take its port."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    below = range(min(10_000, lowest), lowest)
+    for port in [*random.sample(below, k=min(100, len(below))), *[0] * 10]:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        return Server(self, home, port)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            chosen: int = probe.getsockname()[1]
+        if chosen not in PORTS_GIVEN:
+            PORTS_GIVEN.add(chosen)
+            return chosen
+    raise Unmeasured("no free port")
 
 
 @dataclass(eq=False)
@@ -76,6 +92,14 @@ class Server:
     @property
     def name(self) -> str:
         return self.contender.name
+
+    @property
+    def hosts(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pids(self) -> list[int]:
+        return [self.pid]
 
     @property
     def data_files(self) -> Path:
@@ -107,35 +131,16 @@ class Server:
         atexit.register(self.stop, signal.SIGKILL)
 
     def first_reply(self, path: str = "/zookeeper") -> float:
-        """Seconds from start to the reply to a getData of `path` in a new session.
-
-        A server that is still loading may close a connection, keep it waiting, or take it and
-        never answer. So a session is tried again 20 ms after a refusal, and beside those that
-        wait when the newest has waited for 5 % of the time so far: few enough to be no load.
-        """
-        waiting: list[Probe] = []
-        tried_at = 0.0
-        try:
-            while (now := time.monotonic()) < self.started_at + START_DEADLINE_S:
-                for probe in [one for one in waiting if one.closed]:
-                    probe.close()
-                    waiting.remove(probe)
-                patience_s = max(0.02, 0.05 * (now - self.started_at)) if waiting else 0.02
-                if now - tried_at >= patience_s:
-                    _ = self.pid
-                    tried_at = now
-                    waiting.append(Probe(self.port, path))
-                for probe in waiting:
-                    probe.poll()
-                    if probe.error is not None:
-                        if probe.error:
-                            raise Unmeasured(f"{self.name}: getData {path}: {probe.error}")
-                        return time.monotonic() - self.started_at
-                time.sleep(POLL_S)
-        finally:
-            for probe in waiting:
-                probe.close()
-        raise Unmeasured(f"{self.name} gave no reply within {START_DEADLINE_S} s")
+        """Seconds from start to the reply to a getData of `path` in a new session."""
+        found = first_answer(
+            [self.port], get_data(path), self.started_at, START_DEADLINE_S, lambda: self.pid
+        )
+        if found is None:
+            raise Unmeasured(f"{self.name} gave no reply within {START_DEADLINE_S} s")
+        seconds, error = found
+        if error:
+            raise Unmeasured(f"{self.name}: getData {path}: {error}")
+        return seconds
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it and waits; what does not end by `how` is killed."""
@@ -169,15 +174,8 @@ class Server:
         """Resident memory of the server and its descendants."""
         return sum(rss_mb(pid) for pid in process_tree(self.pid))
 
-    def settle(self, longest_s: float = 120.0) -> None:
-        """Waits until it is idle: no snapshot, no collection, no expiry left running."""
-        deadline = time.monotonic() + longest_s
-        before, quiet = cpu_s(self.pid), 0
-        while quiet < 2 and time.monotonic() < deadline:
-            time.sleep(0.5)
-            after = cpu_s(self.pid)
-            quiet = quiet + 1 if after - before < 0.05 else 0
-            before = after
+    def settle(self) -> None:
+        settle(self.pids)
 
     def prune(self) -> None:
         """Deletes all but the newest snapshot and the two newest logs (of a server that will
@@ -189,69 +187,26 @@ class Server:
         for _, path in sorted(found["log"])[:-2] + sorted(found["snapshot"])[:-1]:
             path.unlink(missing_ok=True)
 
+    def remove_data(self) -> None:
+        """Deletes what it stored; its log and its settings stay."""
+        shutil.rmtree(self.home / "data", ignore_errors=True)
+
+    def said(self, pattern: str) -> str:
+        """What the first group of `pattern` finds in the answer to `srvr`; "" without one."""
+        answer = b""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as link:
+                link.sendall(b"srvr")
+                while chunk := link.recv(65536):
+                    answer += chunk
+        except OSError:
+            return ""
+        match = re.search(pattern, answer.decode(errors="replace"), re.I | re.M)
+        return match[1] if match else ""
+
     def version(self) -> str:
         """What it says of itself to `srvr`."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as link:
-            link.sendall(b"srvr")
-            answer = b""
-            while chunk := link.recv(65536):
-                answer += chunk
-        match = re.search(rb"version: ([^\s,-]+)", answer, re.IGNORECASE)
-        return match[1].decode() if match else "of unknown version"
-
-
-class Probe:
-    """One session that asks for one znode, without blocking.
-
-    `error` is the reply's code once it is there. A server that is still loading may close the
-    connection, or take it and never answer: then `closed` is set, or nothing ever happens.
-    """
-
-    def __init__(self, port: int, path: str) -> None:
-        name = path.encode()
-        layout = f">iiii{len(name)}s?"
-        size_bytes = struct.calcsize(layout) - 4
-        self._request = struct.pack(layout, size_bytes, 1, GET_DATA, len(name), name, False)
-        self._received = b""
-        self._opened = False
-        self._asked = False
-        self.error: int | None = None
-        self.closed = False
-        self._link = socket.socket()
-        self._link.setblocking(False)
-        self._link.connect_ex(("127.0.0.1", port))
-
-    def poll(self) -> None:
-        try:
-            if not self._asked:
-                self._link.sendall(OPEN_SESSION)
-                self._asked = True
-            chunk = self._link.recv(65536)
-            self.closed = not chunk
-            self._received += chunk
-            while self.error is None and (frame := self._next_frame()) is not None:
-                if self._opened:
-                    self.error = struct.unpack_from(">i", frame, 12)[0]
-                    self._link.sendall(CLOSE_SESSION)
-                else:
-                    self._opened = True
-                    self._link.sendall(self._request)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.closed = True
-
-    def _next_frame(self) -> bytes | None:
-        if len(self._received) < 4:
-            return None
-        end = 4 + int.from_bytes(self._received[:4], "big")
-        if len(self._received) < end:
-            return None
-        frame, self._received = self._received[4:end], self._received[end:]
-        return frame
-
-    def close(self) -> None:
-        self._link.close()
+        return self.said(r"version: ([^\s,-]+)") or "of unknown version"
 
 
 # --- /proc ----------------------------------------------------------------------------------
@@ -297,6 +252,17 @@ def cpu_s(pid: int) -> float:
     return ticks / TICKS_PER_S
 
 
+def settle(pids: list[int], longest_s: float = 120.0) -> None:
+    """Waits until they are idle: no snapshot, no collection, no expiry left running."""
+    deadline = time.monotonic() + longest_s
+    before, quiet = sum(map(cpu_s, pids)), 0
+    while quiet < 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        after = sum(map(cpu_s, pids))
+        quiet = quiet + 1 if after - before < 0.05 else 0
+        before = after
+
+
 def rss_mb(pid: int) -> float:
     try:
         match = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
@@ -308,24 +274,67 @@ def rss_mb(pid: int) -> float:
 # --- load -----------------------------------------------------------------------------------
 
 
+class Target(Protocol):
+    """Who takes the load: a server or an ensemble."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hosts(self) -> str: ...
+
+    @property
+    def pids(self) -> list[int]: ...
+
+
+@dataclass
+class Run:
+    """A zkload at work."""
+
+    name: str
+    options: str
+    process: subprocess.Popen[str]
+
+    def end(self) -> None:
+        """Ends the measured interval now."""
+        self.process.terminate()
+
+    def result(self) -> dict[str, Any]:
+        """Its JSON, when it has ended. A lost connection or an error reply is no measurement."""
+        output, complaint = self.process.communicate(timeout=LOAD_DEADLINE_S)
+        if self.process.returncode != 0:
+            raise Unmeasured(f"{self.name}: {complaint.strip() or 'zkload failed'}")
+        result: dict[str, Any] = json.loads(output)
+        wrong = {key: result[key] for key in ("errors", "first_error", "dead", "unanswered")}
+        if any(wrong.values()):
+            raise Unmeasured(f"{self.name}: zkload {self.options}: {wrong}")
+        return result
+
+
 @dataclass(frozen=True)
 class Load:
     """The compiled load generator."""
 
     program: Path
 
-    def run(self, server: Server, *options: object) -> dict[str, Any]:
-        """One run of zkload; its JSON. A lost connection or an error reply is no measurement."""
-        command = [str(self.program), "-H", f"127.0.0.1:{server.port}", "-p", str(server.pid)]
-        command += [str(option) for option in options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
-        if done.returncode != 0:
-            raise Unmeasured(f"{server.name}: {done.stderr.strip() or 'zkload failed'}")
-        result: dict[str, Any] = json.loads(done.stdout)
-        wrong = {key: result[key] for key in ("errors", "first_error", "dead", "unanswered")}
-        if any(wrong.values()):
-            raise Unmeasured(f"{server.name}: zkload {' '.join(map(str, options))}: {wrong}")
-        return result
+    @contextmanager
+    def running(self, target: Target, *options: object) -> Iterator[Run]:
+        """zkload beside what else is done; killed at the end if it still runs."""
+        words = [str(option) for option in options]
+        accounted = ",".join(map(str, target.pids))
+        with subprocess.Popen(
+            [str(self.program), "-H", target.hosts, "-p", accounted, *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            try:
+                yield Run(target.name, " ".join(words), process)
+            finally:
+                process.kill()
+
+    def run(self, target: Target, *options: object) -> dict[str, Any]:
+        """One run of zkload to its end; its JSON."""
+        with self.running(target, *options) as run:
+            return run.result()
 
 
 def build_load(source: Path, program: Path) -> Load:

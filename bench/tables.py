@@ -41,6 +41,16 @@ WORKS = (
 )
 SINGLE_KEYS = ("get-1x1", "set-1x1", "idle", "million")
 
+# Ensembles of three; the connections are spread over all servers.
+ENSEMBLE_WORKS = (
+    Work("e-set", "setData 100 B, 50 × 20", closed_loop("set", 50, 20), 1.5, 2),
+    Work("e-create", "create 100 B, 50 × 20", closed_loop("create", 50, 20), 1.5, 2),
+    Work("e-get", "getData, 50 × 20", closed_loop("get", 50, 20), 3, 6),
+    Work("e-mixed", "90 % getData, 10 % setData, 50 × 20", closed_loop("mixed:90", 50, 20), 2, 3),
+)
+ENSEMBLE_SINGLE_KEYS = ("e-set-1x1", "e-idle", "e-failover", "e-diff", "e-snap")
+ENSEMBLE_HEADING = "Ensembles of three servers"
+
 
 @dataclass
 class Row:
@@ -101,6 +111,33 @@ class Single:
         if self.below is None or ours is None:
             return ""
         return _passes(ours < self.below)
+
+
+def ensemble_singles(znodes: int, behind: int, rate: int) -> dict[str, Single]:
+    """The single figures of ensembles by key. Sizes: znodes of the tree that is sent, transactions
+    that a learner is behind, setData a second at the leader meanwhile."""
+    count = "a million" if znodes == 1_000_000 else f"{znodes:,}"
+    one = "of setData 100 B, 1 × 1, through"
+    found = (
+        Single("e-set-1x1", f"p50 {one} a follower", "µs", at_most=1.0),
+        Single("e-set-1x1-p99", f"p99 {one} a follower", "µs"),
+        Single("e-set-1x1-leader", f"p50 {one} the leader", "µs", at_most=1.0),
+        Single("e-set-1x1-leader-p99", f"p99 {one} the leader", "µs"),
+        Single("e-idle", "idle memory of the three, empty", "MB", at_most=0.5),
+        Single("e-idle-start", "start to all three serving, empty", "s", digits=2),
+        Single("e-failover", "kill -9 of the leader to the next acknowledged write", "ms",
+               at_most=1 / 3),
+        Single("e-diff", f"start of a learner {behind:,} transactions behind (DIFF) to service",
+               "s", at_most=1.0, digits=2),
+        Single("e-snap", f"start of an empty learner of {count} znodes (SNAP) to service",
+               "s", at_most=1.0, digits=2),
+        Single("e-snap-p99", f"p99 of the leader's setData meanwhile ({rate:,} requests/s)",
+               "ms", below=100, digits=2),
+        Single("e-snap-max", "slowest of the same", "ms", digits=1),
+        Single("e-snap-fill", f"creating {count} 100-byte znodes, one session", "per s"),
+        Single("e-snap-memory", "memory of the three after that", "MB"),
+    )  # fmt: skip
+    return {single.key: single for single in found}
 
 
 def _passes(yes: bool) -> str:
@@ -216,9 +253,14 @@ def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], left: in
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])
 
 
-def report(rows: Sequence[Row], singles: Sequence[Single], markdown: bool) -> str:
+def report(
+    rows: Sequence[Row], singles: Sequence[Single], markdown: bool, heading: str = ""
+) -> str:
+    """The tables of what was measured, below `heading`; "" if nothing was."""
     render = markdown_table if markdown else text_table
     parts = []
+    if heading and (rows or singles):
+        parts.append(f"### {heading}" if markdown else f"{heading}:")
     if rows:
         parts.append(render(ROW_HEAD, [row_cells(row) for row in rows]))
     if singles:

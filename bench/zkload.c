@@ -18,6 +18,7 @@
  * -s N       bytes of data (100)               -k N  znodes to read and write (1000)
  * -S         the znodes are there already      -p pid,...  server processes to account for
  * -i MS      also print a histogram of the reads for each slice of MS milliseconds
+ * SIGTERM ends the measured interval: the result covers what was measured so far
  *
  * The znodes are /zkload/k<i / 1000>/<i % 1000>. What `create` made is deleted again after
  * the measured interval, and sessions are closed: nothing expires into the next run.
@@ -28,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +70,7 @@ static Conn *conns; static int ep, stage, measuring, dead, ready;
 static uint64_t now, ops, errors, hist[BUCKETS], t_start, t_end, next_due;
 static int first_error, unanswered, timer = -1;
 static Slice *slices; static int nslices;
+static volatile sig_atomic_t ended;
 static char payload[1 << 20], run_dir[40];
 
 static uint64_t clock_ns(void) {
@@ -413,6 +416,7 @@ static void close_all(void) {
     uint64_t deadline = clock_ns() + 10 * SECOND;
     while (ready && clock_ns() < deadline) poll_once();
 }
+static void on_term(int number) { ended = number; }
 static void run(void) {
     double rss, own = own_cpu(), cpu = servers_cpu(&rss);
     open_all();
@@ -422,8 +426,9 @@ static void run(void) {
         own = own_cpu(); cpu = servers_cpu(&rss);
         t_start = clock_ns(); measuring = 1;
     }
+    signal(SIGTERM, on_term);
     t_end = t_start + (uint64_t)(duration_s * SECOND);
-    while (clock_ns() < t_end && (!limit || ops < limit)) poll_once();
+    while (clock_ns() < t_end && !ended && (!limit || ops < limit)) poll_once();
     t_end = clock_ns(); measuring = rate > 0; stage = DRAIN;
     cpu = servers_cpu(&rss) - cpu; own = own_cpu() - own;
     uint64_t replies = ops;

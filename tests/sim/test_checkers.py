@@ -192,7 +192,7 @@ def test_a_session_whose_expiry_a_power_cut_undid_may_go_on(story: Story) -> Non
 
 def test_what_clients_and_audits_saw_counts() -> None:
     story = Story()
-    story.history.complain("SessionOrder", "xid 2 before 1")
+    story.history.complain("SessionOrder", "xid 2 before 1", 7)
     verdicts = judge(Evidence(story.history, story.log, True, ["differs"], ["is down"]))
     broken = {verdict.name: verdict.detail for verdict in verdicts if verdict.outcome == "invalid"}
     assert broken == {

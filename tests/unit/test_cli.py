@@ -481,3 +481,28 @@ class TestCommandLine:
         assert events[0]["file"] == f"{tmp_path}/zoo.cfg"
         assert [event["flag"] for event in events if "flag" in event] == ["-Xmx1g"]
         assert not (tmp_path / "data" / "zookeeper_server.pid").exists()
+
+
+def test_simulate_becomes_the_simulated_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All its words are handed on, those that look like options of ours too."""
+    commands: list[list[str]] = []
+
+    def execv(program: str, command: list[str]) -> None:
+        assert program == sys.executable
+        commands.append(command)
+
+    monkeypatch.setattr(os, "execv", execv)
+    words = ["--seed", "7", "--hours", "0.5", "--faults", "kill,slow disk", "--help", "-h"]
+    run("simulate", *words)
+    assert commands == [[sys.executable, "-P", "-m", "zkserver.sim", *words]]
+
+
+def test_simulate_explains_itself() -> None:
+    command = [sys.executable, "-m", "zkserver.cli.main", "simulate", "--help"]
+    ours = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "zkserver.sim", "--help"]
+    theirs = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ours.stdout == theirs.stdout
+    assert ours.stdout.startswith("usage: zkserver simulate ")
+    assert "--trace FILE.html" in ours.stdout
+    assert "simulate " in run("--help").stdout

@@ -93,6 +93,22 @@ def test_two_ports_meet_talk_and_meet_again(new_loop, sender: int) -> None:
 
 
 @pytest.mark.parametrize("new_loop", LOOPS)
+def test_a_caller_has_a_time_of_its_own_to_say_who_it_is(new_loop) -> None:
+    async def story() -> None:
+        pair = Pair()
+        await pair.open(1, introduction_timeout_ms=50)
+        reader, writer = await asyncio.open_connection(*pair.addresses[1][0])
+        # Less than the time to connect, which is 5 s.
+        async with asyncio.timeout(4):
+            while await reader.read(100):
+                pass
+        writer.close()
+        await pair.close()
+
+    run(new_loop, story())
+
+
+@pytest.mark.parametrize("new_loop", LOOPS)
 def test_a_taken_port_is_fatal_and_a_freed_one_is_not(new_loop) -> None:
     async def story() -> None:
         pair = Pair()

@@ -38,7 +38,7 @@ LONG_FUNCTIONS: tuple[str, ...] = ()
 LONG_FILES: tuple[str, ...] = ()
 
 # Where the process may end: at the one exit point, and in the forked child of a snapshot.
-EXITS = ("runtime/process.py", "runtime/snapshots.py")
+EXITS = ("runtime/process.py", "runtime/child.py")
 
 THE_DISK = "the `Disk` port of storage"
 INSTEAD_OF_MODULE = {

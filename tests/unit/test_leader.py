@@ -220,6 +220,19 @@ def test_a_quiet_ensemble_stays_and_a_silent_one_ends() -> None:
     assert any(ended)
 
 
+def test_a_quorum_may_have_less_time_to_tell_its_epochs_than_to_follow() -> None:
+    leader = make(init_limit=10, epoch_wait_ms=1500)
+    leader.start()
+    assert leader.tick(1500).ended is None
+    assert leader.tick(1501).ended == "no quorum has told its epochs within 1500 ms"
+    leader = make(init_limit=10, epoch_wait_ms=1500)
+    leader.start()
+    leader.link_up(1)
+    leader.received(1, [info(1)])
+    assert leader.tick(1501).ended is None
+    assert leader.tick(9999).ended is None
+
+
 def test_nothing_is_proposed_after_the_end() -> None:
     leader = serving()
     leader.link_down(1)
@@ -234,3 +247,40 @@ def test_an_ensemble_of_one() -> None:
     assert leader.synced().phase is Phase.BROADCAST
     propose(leader, b"a")
     assert leader.synced().apply == [(make_zxid(2, 1), b"a")]
+
+
+def test_only_so_many_observers_are_synchronised_at_a_time() -> None:
+    leader = make(force_snapshot=True, max_snap_syncs=1)
+    join(leader, 1, 2)
+    observer = info(5, kind=PacketType.OBSERVERINFO), info(6, kind=PacketType.OBSERVERINFO)
+    said = []
+    for link, first in zip((5, 6), observer, strict=True):
+        leader.link_up(link)
+        leader.received(link, [first])
+        said.append(leader.received(link, [promise()]).closed)
+    assert said[0] == []
+    ((link, reason),) = said[1]
+    assert link == 6
+    assert "too many" in reason
+    # A voter does not wait.
+    leader.link_down(1)
+    leader.link_up(7)
+    leader.received(7, [info(1)])
+    assert "SNAP" in kinds(leader.received(7, [promise()]), 7)
+    # When the first is through, the next may come.
+    leader.received(5, [ack(0, leader.epoch)])
+    leader.received(7, [ack(0, leader.epoch)])
+    leader.link_up(8)
+    leader.received(8, [observer[1]])
+    assert "SNAP" in kinds(leader.received(8, [promise()]), 8)
+
+
+def test_a_sync_stands_between_the_commits_before_it_and_those_behind_it() -> None:
+    leader = serving()
+    propose(leader, b"a")
+    leader.sync(1)
+    propose(leader, b"b")
+    leader.synced(2)
+    out = leader.received(1, [ack(1), ack(2)])
+    assert kinds(out, 1) == ["COMMIT", "SYNC", "COMMIT"]
+    assert kinds(out, 2) == ["COMMIT", "COMMIT"]

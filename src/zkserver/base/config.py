@@ -155,6 +155,12 @@ class Config:
     local_sessions_enabled: bool
     local_sessions_upgrading_enabled: bool
     read_only_mode_enabled: bool
+    leader_serves: bool
+    leader_max_time_to_wait_for_epoch_ms: int
+    leader_no_delay: bool
+    follower_no_delay: bool
+    tcp_keep_alive: bool
+    quorum_cnxn_timeout_ms: int
     observer_master_port: int
     sync_enabled: bool
     observer_sync_enabled: bool | None
@@ -163,6 +169,8 @@ class Config:
     commit_log_count: int
     snapshot_size_factor: float
     force_snapshot_sync: bool
+    max_concurrent_snap_syncs: int
+    max_concurrent_diff_syncs: int
     cnx_timeout_ms: int
     election_port_bind_retry: int
     min_notification_interval_ms: int

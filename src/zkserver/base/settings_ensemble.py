@@ -72,29 +72,31 @@ MEMBERS: tuple[Setting, ...] = partly(
         "multiAddress.reachabilityCheckEnabled",
         "multiAddress.reachabilityCheckTimeoutMs",
         "oraclePath",
-        "localSessionsEnabled",
-        "localSessionsUpgradingEnabled",
-        "readonlymode.enabled",
     ),
 )
 
 LEADING: tuple[Setting, ...] = partly(
     "Leading and following",
-    prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", default_text="yes"),
-    prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time"),
-    prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time"),
+    prop("leaderServes", YES_NO, True, "", "`no`: the leader takes no clients", "leader_serves",
+         default_text="yes"),
+    prop("leader.maxConcurrentSnapSyncs", INTEGER, 10, "learners", "snapshots sent at a time",
+         "max_concurrent_snap_syncs", note="Voters are never made to wait."),
+    prop("leader.maxConcurrentDiffSyncs", INTEGER, 100, "learners", "differences sent at a time",
+         "max_concurrent_diff_syncs", note="Voters are never made to wait."),
     prop("leader.ackLoggingFrequency", INTEGER, 1000, "proposals", "one acknowledgement in so"
          " many is measured"),
     prop("leader.maxTimeToWaitForEpoch", INTEGER, -1, "ms", "time to wait for a quorum's epochs;"
-         " -1 is initLimit"),
+         " -1 is initLimit", "leader_max_time_to_wait_for_epoch_ms"),
     prop("leader.closeSocketAsync", BOOLEAN, False, "", "close a learner's socket aside",
          aliases=("leader.closeSocketAsync",)),
     prop("learner.closeSocketAsync", BOOLEAN, False, "", "close the leader's socket aside",
          aliases=("learner.closeSocketAsync",)),
     prop("learner.asyncSending", BOOLEAN, False, "", "a learner sends from a queue",
          aliases=("learner.asyncSending",)),
-    bare("leader.nodelay", BOOLEAN, True, "", "TCP_NODELAY on the leader's sockets"),
-    bare("follower.nodelay", BOOLEAN, True, "", "TCP_NODELAY on a learner's sockets"),
+    bare("leader.nodelay", BOOLEAN, True, "", "TCP_NODELAY on the leader's sockets",
+         "leader_no_delay"),
+    bare("follower.nodelay", BOOLEAN, True, "", "TCP_NODELAY on a learner's sockets",
+         "follower_no_delay"),
     prop("leaderConnectDelayDuringRetryMs", INTEGER, 100, "ms", "time between tries to connect to"
          " the leader", "leader_connect_delay_during_retry_ms"),
     prop("commitLogCount", INTEGER, 500, "transactions", "committed transactions kept for"
@@ -107,10 +109,12 @@ LEADING: tuple[Setting, ...] = partly(
          " queue its learners' requests itself"),
     prop("forward_learner_requests_to_commit_processor_disabled", BOOLEAN, False, "", "the leader"
          " does not queue its learners' requests for commit"),
-    prop("tcpKeepAlive", BOOLEAN, False, "", "TCP keep-alive between servers"),
+    prop("tcpKeepAlive", BOOLEAN, False, "", "TCP keep-alive on the election's sockets",
+         "tcp_keep_alive"),
     prop("cnxTimeout", INTEGER, 5000, "ms", "time to connect for an election",
          "cnx_timeout_ms", reading=Reading.STRICT),
-    prop("quorumCnxnTimeoutMs", INTEGER, -1, "ms", "time to read in an election; -1 is syncLimit"),
+    prop("quorumCnxnTimeoutMs", INTEGER, -1, "ms", "time that a caller at the election port"
+         " has to say who it is; -1 is syncLimit", "quorum_cnxn_timeout_ms"),
     prop("electionPortBindRetry", INTEGER, 3, "tries", "tries to bind the election port; 0 is for"
          " ever", "election_port_bind_retry"),
     prop("fastleader.minNotificationInterval", INTEGER, 200, "ms", "first time to wait for votes",
@@ -118,20 +122,12 @@ LEADING: tuple[Setting, ...] = partly(
     prop("fastleader.maxNotificationInterval", INTEGER, 60000, "ms", "longest time to wait for"
          " votes", "max_notification_interval_ms"),
     later=(
-        "leaderServes",
-        "leader.maxConcurrentSnapSyncs",
-        "leader.maxConcurrentDiffSyncs",
         "leader.ackLoggingFrequency",
-        "leader.maxTimeToWaitForEpoch",
         "leader.closeSocketAsync",
         "learner.closeSocketAsync",
         "learner.asyncSending",
-        "leader.nodelay",
-        "follower.nodelay",
         "follower.skipLearnerRequestToNextProcessor",
         "forward_learner_requests_to_commit_processor_disabled",
-        "tcpKeepAlive",
-        "quorumCnxnTimeoutMs",
     ),
 )
 

@@ -148,6 +148,40 @@ def print_cmd(context: click.Context, /, **values: Any) -> None:
     say(f"{command} >> {shlex.quote(str(deployment.out_file))} 2>&1 < /dev/null\n")
 
 
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def simulate(words: tuple[str, ...]) -> None:
+    """Run servers in a simulated world: simulate --help says how."""
+    # The simulated world is imported by none; it takes the place of this process.
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "zkserver.sim", *words])
+
+
+@cli.command()
+@click.argument("count", type=click.IntRange(1, 9), default=3)
+@click.option(
+    "--data-dir", metavar="DIR", default="ensemble", help="Directory of the servers' directories."
+)
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65000),
+    default=2181,
+    help="First client port to try.",
+)
+@click.pass_context
+def ensemble(context: click.Context, count: int, data_dir: str, port: int) -> None:
+    """Run COUNT servers as an ensemble here, watch them, and kill them by key."""
+    from pathlib import Path
+
+    from zkserver.cli import ensemble as local_ensemble
+
+    context.exit(local_ensemble.run(count, Path(data_dir), port, say))
+
+
 @cli.command()
 def version() -> None:
     """Print the version."""

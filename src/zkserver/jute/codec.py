@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from struct import Struct
 
-from zkserver.base.acl import Acl, AclList, Id
+from zkserver.base.acl import OPEN_ACL, Acl, AclList, Id
 
 INT = Struct(">i")
 LONG = Struct(">q")
@@ -98,6 +98,10 @@ class Cursor:
 
     def acl(self) -> AclList:
         """A vector of ACLs; null reads as empty."""
+        stop = self.position + len(OPEN_ACL_RECORD)
+        if stop <= self.end and self.data.startswith(OPEN_ACL_RECORD, self.position):
+            self.position = stop
+            return OPEN_ACL
         return tuple(
             Acl(self.int(), Id(self.text(), self.text())) for _ in range(self.count())
         )
@@ -145,3 +149,7 @@ def acl(entries: AclList) -> bytes:
     return pack_int(len(entries)) + b"".join(
         pack_int(perms) + text(scheme) + text(name) for perms, (scheme, name) in entries
     )
+
+
+OPEN_ACL_RECORD = acl(OPEN_ACL)
+"""world:anyone with all permissions, which nearly all znodes have."""

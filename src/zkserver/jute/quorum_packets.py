@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -91,6 +92,10 @@ _TOUCH = Struct(">qi")
 _VALID = Struct(">q?")
 # The least that an Id can take: two lengths.
 _ID_BYTES = 8
+_new_packet = tuple.__new__
+# The last lists of ids that came, by their bytes: the clients of a learner have few.
+_known_ids: dict[bytes, tuple[Id, ...] | None] = {}
+_KNOWN_IDS_LIMIT = 8
 
 
 def parse(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> tuple[list[Packet], bytes]:
@@ -100,40 +105,49 @@ def parse(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> tuple[list[Pac
     `limit_bytes`.
     """
     packets: list[Packet] = []
+    append, unpack = packets.append, _BARE.unpack_from
     position = 0
     end = len(data)
-    view = memoryview(data)
-    while True:
-        whole = (end - position) // _BARE_BYTES * _BARE_BYTES
-        for kind, zxid, tail in _BARE.iter_unpack(view[position : position + whole]):
-            if tail != -1:
-                break
-            packets.append(Packet(kind, zxid))
+    while end - position >= _BARE_BYTES:
+        # What a bare packet ends with is no length and no count: -1 and -1.
+        kind, zxid, tail = unpack(data, position)
+        if tail == -1:
             position += _BARE_BYTES
-            if kind == PacketType.SNAP:
-                return packets, data[position:]
-        packet, position = _parse_one(data, position, limit_bytes)
-        if packet is None:
-            return packets, data[position:]
-        packets.append(packet)
-        if packet.type == PacketType.SNAP:
-            return packets, data[position:]
+            append(_new_packet(Packet, (kind, zxid, None, None)))
+        else:
+            position, body = _parse_rest(data, position + _HEAD.size, kind, tail >> 32, limit_bytes)
+            if body is None:
+                break
+            append(_new_packet(Packet, (kind, zxid, *body)))
+        if kind == PacketType.SNAP:
+            break
+    return packets, data[position:]
 
 
-def _parse_one(data: bytes, position: int, limit_bytes: int) -> tuple[Packet | None, int]:
-    """The packet at `position` and where it ends; None and `position` where it is not whole."""
-    if len(data) - position < _HEAD.size:
-        return None, position
-    kind, zxid, size = _HEAD.unpack_from(data, position)
+Rest = tuple[bytes | None, tuple[Id, ...] | None]
+
+
+def _parse_rest(
+    data: bytes, start: int, kind: int, size: int, limit_bytes: int
+) -> tuple[int, Rest | None]:
+    """Where the packet whose head ends at `start` ends, with its data and ids.
+
+    Where it is not whole: where it begins, and None.
+    """
     if size < -1 or size > limit_bytes:
         raise LinkError(f"a packet of type {kind} says its data has {size} bytes")
-    start = position + _HEAD.size
     stop = start + max(size, 0)
     if len(data) < stop + 4:
-        return None, position
+        return start - _HEAD.size, None
+    body = None if size == -1 else data[start:stop]
     count = codec.unpack_int(data, stop)[0]
+    if count == -1:
+        return stop + 4, (body, None)
     if count * _ID_BYTES > limit_bytes:
         raise LinkError(f"a packet of type {kind} says it has {count} ids")
+    for known, ids in _known_ids.items():
+        if data.startswith(known, stop):
+            return stop + len(known), (body, ids)
     cursor = Cursor(data, stop, limit=limit_bytes)
     try:
         authinfo = _parse_ids(cursor)
@@ -142,9 +156,12 @@ def _parse_one(data: bytes, position: int, limit_bytes: int) -> tuple[Packet | N
         if "early" in str(error):
             if len(data) - stop > limit_bytes:
                 raise LinkError(f"a packet of type {kind} has too many ids") from None
-            return None, position
+            return start - _HEAD.size, None
         raise LinkError(f"a packet of type {kind}: {error}") from None
-    return Packet(kind, zxid, None if size == -1 else data[start:stop], authinfo), cursor.position
+    if len(_known_ids) == _KNOWN_IDS_LIMIT:
+        _known_ids.clear()
+    _known_ids[data[stop : cursor.position]] = authinfo
+    return cursor.position, (body, authinfo)
 
 
 def _parse_ids(cursor: Cursor) -> tuple[Id, ...] | None:
@@ -154,17 +171,21 @@ def _parse_ids(cursor: Cursor) -> tuple[Id, ...] | None:
     return tuple(Id(cursor.text(), cursor.text()) for _ in range(count))
 
 
+@lru_cache(maxsize=64)
+def _built_ids(authinfo: tuple[Id, ...]) -> bytes:
+    return codec.pack_int(len(authinfo)) + b"".join(
+        codec.text(scheme) + codec.text(name) for scheme, name in authinfo
+    )
+
+
 def build(packet: Packet) -> bytes:
     """The bytes of one packet."""
     kind, zxid, data, authinfo = packet
-    if data is None and authinfo is None:
-        return _BARE.pack(kind, zxid, -1)
     if authinfo is None:
-        ids = codec.NULL
-    else:
-        ids = codec.pack_int(len(authinfo)) + b"".join(
-            codec.text(scheme) + codec.text(name) for scheme, name in authinfo
-        )
+        if data is None:
+            return _BARE.pack(kind, zxid, -1)
+        return _HEAD.pack(kind, zxid, len(data)) + data + codec.NULL
+    ids = _built_ids(authinfo)
     if data is None:
         return _HEAD.pack(kind, zxid, -1) + ids
     return _HEAD.pack(kind, zxid, len(data)) + data + ids

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL, AclList
-from zkserver.jute import codec
 from zkserver.jute.codec import NULL, Cursor, JuteError, unpack_int
 
 _MULTI_HEADER = Struct(">i?i")
@@ -30,10 +29,6 @@ CREATE_FLAGS = frozenset(range(7))
 CreateFields = tuple[bytes | None, bytes | None, AclList, int, int]
 SetDataFields = tuple[bytes | None, bytes | None, int]
 PathVersion = tuple[bytes | None, int]
-
-
-OPEN_ACL_RECORD = codec.acl(OPEN_ACL)
-"""The ACL list that most creates carry, as bytes."""
 
 
 class NullAclError(JuteError):

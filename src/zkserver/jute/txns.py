@@ -48,6 +48,8 @@ pack_header = HEADER.pack
 pack_digest = DIGEST.pack
 _FLAG_AND_CVERSION = Struct(">?i").pack
 _CVERSION_AND_TTL = Struct(">iq").pack
+# The end of a setData entry: the new version, and the digest behind it.
+_SET_TAIL = Struct(">iiQ")
 # A few lists serve nearly all nodes.
 _encode_acl = lru_cache(maxsize=1000)(codec.acl)
 
@@ -210,6 +212,9 @@ def decode(entry: bytes) -> tuple[Txn, tuple[int, int] | None]:
     if len(entry) < HEADER.size:
         raise JuteError("a transaction shorter than its header")
     session_id, cxid, zxid, time_ms, kind = HEADER.unpack_from(entry)
+    if kind == op.SET_DATA and (found := _plain_set_data(entry)) is not None:
+        body, digest = found
+        return (session_id, cxid, zxid, time_ms, kind, body), digest
     cursor = Cursor(entry, HEADER.size)
     # A legacy record without its last field looks like one that ends before the
     # digest, so the digest is set apart first where the body would leave no room.
@@ -219,6 +224,19 @@ def decode(entry: bytes) -> tuple[Txn, tuple[int, int] | None]:
         return txn, None
     version, digest = DIGEST.unpack_from(entry, cursor.position)
     return txn, (version, digest & 0xFFFFFFFFFFFFFFFF)
+
+
+def _plain_set_data(entry: bytes) -> tuple[Body, tuple[int, int]] | None:
+    """Body and digest of a setData with nothing unusual about it, which most transactions are."""
+    start = HEADER.size + 4
+    last = len(entry) - _SET_TAIL.size
+    if last < start + 4:
+        return None
+    end = start + codec.unpack_int(entry, HEADER.size)[0]
+    if not start <= end <= last - 4 or end + 4 + codec.unpack_int(entry, end)[0] != last:
+        return None
+    version, digest_version, digest = _SET_TAIL.unpack_from(entry, last)
+    return (entry[start:end], entry[end + 4 : last], version), (digest_version, digest)
 
 
 def _body_before_digest(kind: int, cursor: Cursor) -> Body:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
 from zkserver.base.errors import ClientError
-from zkserver.jute.codec import unpack_int
-from zkserver.jute.requests import OPEN_ACL_RECORD
+from zkserver.jute.codec import OPEN_ACL_RECORD, unpack_int
 from zkserver.jute.txns import DIGEST_VERSION, pack_header
 from zkserver.prep import operations
 

@@ -43,9 +43,9 @@ def create(
     """create, create2, createContainer, createTTL."""
     path, data, acl, flags, ttl_ms = fields
     if flags or kind == op.CREATE_TTL:
-        _check_mode(prep, kind, flags, ttl_ms)
+        _check_mode(prep, kind, caller, flags, ttl_ms)
     if caller.session_id not in prep.live_sessions:
-        raise ClientError(ErrorCode.SESSIONEXPIRED)
+        raise ClientError(prep.session_refusal)
     if path is None:
         raise ClientError(ErrorCode.MARSHALLINGERROR)
     changes = prep.changes
@@ -109,7 +109,7 @@ def create(
     return path, data, acl, ephemeral, logged_cversion
 
 
-def _check_mode(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
+def _check_mode(prep: Prep, kind: int, caller: Caller, flags: int, ttl_ms: int) -> None:
     if flags not in requests.CREATE_FLAGS:
         raise ClientError(ErrorCode.BADARGUMENTS)
     types = prep.changes.tree.owner_types
@@ -120,6 +120,9 @@ def _check_mode(prep: Prep, kind: int, flags: int, ttl_ms: int) -> None:
             raise ClientError(ErrorCode.BADARGUMENTS)
     elif kind == op.CREATE_TTL:
         raise ClientError(ErrorCode.BADARGUMENTS)
+    elif flags in requests.EPHEMERAL_FLAGS and caller.session_id not in prep.sessions.live:
+        # Another server's local session, for all that is known here: it must not own one.
+        raise ClientError(ErrorCode.SESSIONEXPIRED)
 
 
 def _owner(prep: Prep, kind: int, caller: Caller, flags: int, ttl_ms: int) -> int:
@@ -181,7 +184,7 @@ def set_data(prep: Prep, caller: Caller, zxid: int, time_ms: int, fields: Any) -
     """setData: needs WRITE."""
     path, data, expected = fields
     if caller.session_id not in prep.live_sessions:
-        raise ClientError(ErrorCode.SESSIONEXPIRED)
+        raise ClientError(prep.session_refusal)
     changes = prep.changes
     change = changes.by_path.get(path) if path else None
     if change is None or change[1] is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from zkserver.base import auth
@@ -98,7 +98,9 @@ class Prep:
         self.providers = providers
         self.rules = rules or Rules()
         self.changes = Changes(tree)
-        self.live_sessions = sessions.live
+        # Whose requests are taken, and what is said to others.
+        self.live_sessions: Container[int] = sessions.live
+        self.session_refusal = ErrorCode.SESSIONEXPIRED
         self.zxid = tree.last_zxid
 
     def prepare(
@@ -128,6 +130,21 @@ class Prep:
         """The ERROR transaction that the newest zxid is spent on."""
         txn = caller.session_id, cxid, self.zxid, time_ms, op.ERROR, (int(code),)
         return txn, None, txns.encode(txn, None)
+
+    def prepare_moved(
+        self, kind: int, caller: Caller, cxid: int, body: bytes, time_ms: int
+    ) -> Prepared | None:
+        """As `prepare`, for a session that lives and has moved to another server since.
+
+        What asks for a session is refused with SESSIONMOVED, each operation of a multi for itself.
+        """
+        live_sessions, self.live_sessions = self.live_sessions, ()
+        self.session_refusal = ErrorCode.SESSIONMOVED
+        try:
+            return self.prepare(kind, caller, cxid, body, time_ms)
+        finally:
+            self.live_sessions = live_sessions
+            self.session_refusal = ErrorCode.SESSIONEXPIRED
 
     def prepare_create_session(
         self, session_id: int, timeout_ms: int, time_ms: int
@@ -208,7 +225,8 @@ class Prep:
 
     def check_session(self, caller: Caller) -> None:
         """Raises SESSIONEXPIRED unless the caller's session is open."""
-        self.sessions.check(caller.session_id)
+        if caller.session_id not in self.live_sessions:
+            raise ClientError(self.session_refusal)
 
     def check_acl(self, acl: AclList, perm: int, caller: Caller) -> None:
         """Raises NOAUTH unless `acl` grants any of `perm` to the caller."""

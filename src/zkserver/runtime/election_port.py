@@ -86,9 +86,10 @@ class ElectionPort:
     `addresses`: the election addresses of every server by id, its own too; it is read anew for
     each dial, so its owner may change it. `heard(server_id, notification)` comes for each
     notification, `links_changed()` soon after `reach` has changed, `report(event, **facts)` for
-    each line for the log. A dial to one server takes at most `connect_timeout_ms`, and so does
-    a caller's introduction. `bind_host`: None binds the own addresses (the first one, unless
-    `multi_address_enabled`), "" all interfaces. `bind_retries`: so many attempts, 0: for ever.
+    each line for the log. A dial to one server takes at most `connect_timeout_ms`, a caller's
+    introduction `introduction_timeout_ms`, which is the same if it is not given. `bind_host`:
+    None binds the own addresses (the first one, unless `multi_address_enabled`), "" all
+    interfaces. `bind_retries`: so many attempts, 0: for ever.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class ElectionPort:
         report: Callable[..., None],
         *,
         connect_timeout_ms: int = 5000,
+        introduction_timeout_ms: int | None = None,
         bind_host: str | None = None,
         bind_retries: int = 3,
         multi_address_enabled: bool = False,
@@ -113,6 +115,7 @@ class ElectionPort:
         self._links_changed = links_changed
         self._report = report
         self._timeout_s = connect_timeout_ms / 1000
+        self._introduction_s = (introduction_timeout_ms or connect_timeout_ms) / 1000
         self._bind_host = bind_host
         self._bind_retries = bind_retries
         self._multi_address_enabled = multi_address_enabled
@@ -326,7 +329,7 @@ class ElectionPort:
                 return listener
 
     def _answer(self) -> Caller:
-        return Caller(self, self._loop, self._timeout_s)
+        return Caller(self, self._loop, self._introduction_s)
 
     # What callers tell.
 
@@ -422,12 +425,15 @@ class ElectionPort:
         self.link_lost(link, reason)
 
     def link_lost(self, link: Link, reason: str) -> None:
-        """A link is gone: dial again after a pause if a notification waits."""
+        """A link is gone: dial again if a notification waits, at once if the link was old.
+
+        A server that has died refuses then, and nobody waits for its vote any more.
+        """
         server_id = link.server_id
         if self._links.get(server_id) is not link:
             return
         del self._links[server_id]
-        self._not_before_s[server_id] = self._loop.time() + PAUSE_S
+        self._not_before_s[server_id] = link.since_s + PAUSE_S
         self._report("election link is lost", server=server_id, reason=reason)
         if server_id in self._queued:
             self._dial(server_id)

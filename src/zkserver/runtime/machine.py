@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 from zkserver.base.config import Config
 from zkserver.base.errors import FatalError
-from zkserver.runtime import client_port, clock
+from zkserver.runtime import client_port, clock, tree_sender
 from zkserver.runtime.disk import RealDisk
+from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import StorageThread
 from zkserver.storage.disk import Disk
@@ -61,6 +62,12 @@ class Machine:
     ) -> Snapshots:
         """Who writes snapshots."""
         return Snapshots(config, layout, roll_log, failed)
+
+    def send_tree(
+        self, loop: asyncio.AbstractEventLoop, link: QuorumLink, pieces: tree_sender.Pieces
+    ) -> None:
+        """Send a leader's tree as it is now, without stalling its clients."""
+        tree_sender.send(loop, link, pieces)
 
     def hold_collector(self) -> None:
         """No cyclic garbage collection while the tree is restored."""

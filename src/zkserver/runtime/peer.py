@@ -23,18 +23,21 @@ from zkserver.base.zxid import hex_zxid
 from zkserver.election.election import Election, Timing
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
-from zkserver.runtime import logs, peer_storage, quorum_port
-from zkserver.runtime.client_port import ClientProtocol
+from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
 from zkserver.runtime.election_port import ElectionPort
 from zkserver.runtime.looking import Heard, Looking
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.peer_clients import PeerClients
 from zkserver.runtime.process import TICK_MS, Process
 from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
+from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
+from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
+from zkserver.storage import tree_stream
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
@@ -47,20 +50,14 @@ log = logs.get_log("peer")
 AnyRole = TypeVar("AnyRole", LeaderRole, LearnerRole)
 
 
-class NotServing(asyncio.Protocol):
-    """A client that comes while there is no leader: it is hung up on, and tries elsewhere."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say nothing, as Apache's server does."""
-        transport.close()
-
-
 class PeerProcess(Process):
     """A running peer; the host of its roles, and of the server that they open."""
 
     leader_class = Leader
     learner_class = Learner
     election_class = Election
+    leader_role_class = LeaderRole
+    learner_role_class = LearnerRole
 
     def __init__(
         self,
@@ -76,6 +73,7 @@ class PeerProcess(Process):
         self.membership = config.membership
         self.verifier = verifier_of(config.membership)
         self.config_text = text_of(config.membership)
+        self.facts = PeerFacts(self.server_id, config.membership, self.config_text)
         self.database = self._make_database()
         self.epochs = {EpochFile.ACCEPTED: 0, EpochFile.CURRENT: 0}
         self.state = PeerState.LOOKING
@@ -83,6 +81,9 @@ class PeerProcess(Process):
         self.server: Server | None = None
         self.looking = Looking(
             self._make_election(), self._make_election_port, loop, self.machine.now_ms
+        )
+        self.clients = PeerClients(
+            config, self, loop, self._open_read_only, self.database.timeouts_ms
         )
         self._links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
@@ -116,6 +117,8 @@ class PeerProcess(Process):
             links_changed,
             self.report,
             connect_timeout_ms=config.cnx_timeout_ms,
+            introduction_timeout_ms=peer_settings.introduction_timeout_ms(config),
+            tcp_keep_alive=config.tcp_keep_alive,
             bind_retries=config.election_port_bind_retry,
             bind_host="" if config.quorum_listen_on_all_ips else None,
             multi_address_enabled=config.multi_address_enabled,
@@ -160,9 +163,7 @@ class PeerProcess(Process):
                 await asyncio.sleep(pause_ms / 1000)
 
     def _make_protocol(self) -> asyncio.Protocol:
-        if self.server is None:
-            return NotServing()
-        return ClientProtocol(self.server, self.config.client_tcp_keep_alive)
+        return self.clients.make_protocol()
 
     # Storage
 
@@ -232,7 +233,14 @@ class PeerProcess(Process):
     async def _look(self) -> Vote:
         self.state = PeerState.LOOKING
         self._note_state("")
+        began_ms, facts = self.machine.now_ms(), self.facts
+        facts.looking_count += 1
+        facts.reign = None
+        self.clients.begin_looking()
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
+        self.clients.end_looking()
+        facts.leader_id = vote.leader
+        facts.elections.record(1, self.machine.now_ms() - began_ms)
         self.state = self.looking.election.state
         return vote
 
@@ -240,18 +248,11 @@ class PeerProcess(Process):
 
     async def _lead(self) -> None:
         config = self.config
-        settings = LeaderSettings(
-            self.server_id,
-            config.tick_time_ms,
-            config.init_limit_ticks,
-            config.sync_limit_ticks,
-            self.membership.version,
-            self.config_text,
-            config.snapshot_size_factor,
-            config.force_snapshot_sync,
-        )
+        settings = peer_settings.of_leader(config, self.server_id, self.config_text)
         core = self._make_leader(settings)
-        role = self._begin(LeaderRole(core, self.database, self))
+        kind = LocalLeaderRole if config.local_sessions_enabled else self.leader_role_class
+        role = self._begin(kind(core, self.database, self))
+        self.facts.reign = role.reign
         self._note_state("")
         member = self.membership.find(self.server_id)
         acceptor = None
@@ -283,24 +284,25 @@ class PeerProcess(Process):
     async def _learn(self, vote: Vote) -> None:
         config = self.config
         self._note_state(f"of {vote.leader}")
-        settings = LearnerSettings(
-            self.server_id,
-            self.state is PeerState.OBSERVING,
-            config.tick_time_ms,
-            config.init_limit_ticks,
-            config.sync_limit_ticks,
-            self.membership.version,
-            config.sync_enabled
-            if config.observer_sync_enabled is None
-            else config.observer_sync_enabled,
+        settings = peer_settings.of_learner(
+            config, self.server_id, is_observer=self.state is PeerState.OBSERVING
         )
-        role = self._begin(LearnerRole(self._make_learner(settings), self.database, self))
+        core = self._make_learner(settings)
+        kind = LocalLearnerRole if config.local_sessions_enabled else self.learner_role_class
+        role = self._begin(kind(core, self.database, self))
         leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(
             self.loop,
             leader.addresses if leader is not None else (),
-            partial(QuorumLink, LEADER_LINK, self._link_opened, self._received, self._link_lost),
+            partial(
+                QuorumLink,
+                LEADER_LINK,
+                self._link_opened,
+                self._received,
+                self._link_lost,
+                no_delay=config.follower_no_delay,
+            ),
             limit_ms=limit_ticks * config.tick_time_ms,
             retry_delay_ms=config.leader_connect_delay_during_retry_ms,
         )
@@ -326,7 +328,7 @@ class PeerProcess(Process):
     async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> None:
         """Close everything of a role, and wait until its writes are on disk."""
         log.info("the role has ended", role=self.state.name, reason=reason)
-        self.role = self.server = None
+        self.role = self.server = self.clients.server = None
         role.close()
         links, self._links = self._links, {}
         for link in links.values():
@@ -347,6 +349,13 @@ class PeerProcess(Process):
         if link in self._links:
             self._links[link].write(data)
 
+    def transmit_tree(self, link: int) -> None:
+        """The tree as it is now."""
+        if link in self._links:
+            database = self.database
+            pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
+            self.machine.send_tree(self.loop, self._links[link], pieces)
+
     def hang_up(self, link: int, reason: str) -> None:
         """Close a learner's link."""
         log.info("closing a learner's link", link=link, reason=reason)
@@ -356,23 +365,34 @@ class PeerProcess(Process):
 
     def open_server(self) -> Server:
         """A server over the database, for the clients of this role."""
-        machine = self.machine
-        return Server(
+        return self._make_server(self.database.timeouts_ms())
+
+    def _open_read_only(self) -> Server:
+        return self._make_server({})
+
+    def _make_server(self, timeouts_ms: dict[int, int]) -> Server:
+        machine, database = self.machine, self.database
+        database.set_config(self.config_text, self.membership.version, machine.wall_ms())
+        server = Server(
             self.config,
-            self.database.tree,
-            self.database.timeouts_ms(),
+            database.tree,
+            timeouts_ms,
             self.providers,
             self,
             machine.now_ms,
             machine.wall_ms,
             self.server_id,
         )
+        server.peer = self.facts
+        return server
 
     def serving(self, epoch: int) -> None:
         """The role is in broadcast: clients are welcome."""
         if self.role is None or self.role.server is None:
             return
         self.server = self.role.server
+        if self.state is not PeerState.LEADING or self.config.leader_serves:
+            self.clients.server = self.server
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
         self._note_state(f"serves in epoch {epoch}")
@@ -415,7 +435,10 @@ class PeerProcess(Process):
 
     def _make_learner_link(self) -> QuorumLink:
         self._last_link += 1
-        return QuorumLink(self._last_link, self._link_opened, self._received, self._link_lost)
+        no_delay = self.config.leader_no_delay
+        return QuorumLink(
+            self._last_link, self._link_opened, self._received, self._link_lost, no_delay=no_delay
+        )
 
     def _link_opened(self, link: QuorumLink) -> None:
         role = self.role
@@ -448,6 +471,7 @@ class PeerProcess(Process):
     def _tick(self) -> None:
         if self.role is not None:
             self.role.tick(self.machine.now_ms())
+        self.clients.tick(self.machine.now_ms())
         self.loop.call_later(min(TICK_MS, self.config.tick_time_ms / 4) / 1000, self._tick)
 
     def _note_state(self, detail: str) -> None:
@@ -457,6 +481,7 @@ class PeerProcess(Process):
         for acceptor in self._acceptors:
             acceptor.close()
         self.looking.close()
+        self.clients.end_looking()
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()

@@ -6,32 +6,61 @@ A link is a number and a transport; what its bytes mean is the role's affair (`s
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from zkserver.base.members import Address
 
+# Tries soon after the first: a leader is known some milliseconds before it listens. Then come
+# as many as Apache's server makes, at the configured distance.
+EARLY_DELAYS_MS = (10, 20, 50)
 CONNECT_TRIES = 5
 
 Received = Callable[[int, bytes], None]
 Lost = Callable[[int, str], None]
 
 
+class Stream(Protocol):
+    """What sends something large on a link, at the pace of the link."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self) -> None: ...
+
+
 class QuorumLink(asyncio.Protocol):
-    """One connection between a leader and a learner, under its `number`."""
+    """One connection between a leader and a learner, under its `number`.
+
+    While a `Stream` is on it, what is written waits behind the stream. Without `no_delay` the
+    system may gather what is small for a moment before it sends it.
+    """
 
     def __init__(
-        self, number: int, opened: Callable[[QuorumLink], None], received: Received, lost: Lost
+        self,
+        number: int,
+        opened: Callable[[QuorumLink], None],
+        received: Received,
+        lost: Lost,
+        *,
+        no_delay: bool = True,
     ) -> None:
         self.number = number
         self.transport: asyncio.Transport | None = None
         self._opened = opened
         self._received = received
         self._lost = lost
+        self._no_delay = no_delay
+        self._stream: Stream | None = None
+        self._held: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link stands."""
         self.transport = cast(asyncio.Transport, transport)
+        if not self._no_delay:
+            # The loop has set it on its own account.
+            raw = transport.get_extra_info("socket")
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -45,12 +74,42 @@ class QuorumLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The link is gone."""
         self.transport = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.stop()
         self._lost(self.number, f"the link broke: {exc}" if exc else "the other side hung up")
 
     def write(self, data: bytes) -> None:
         """Send, unless the link is gone."""
+        if self._stream is not None:
+            self._held.append(data)
+        elif self.transport is not None:
+            self.transport.write(data)
+
+    def begin_stream(self, stream: Stream) -> None:
+        """Something large comes; it is told when the link is full and when it has room."""
+        self._stream = stream
+
+    def stream(self, data: bytes) -> None:
+        """A piece of it."""
         if self.transport is not None:
             self.transport.write(data)
+
+    def end_stream(self) -> None:
+        """It was all: what waited behind it leaves."""
+        self._stream = None
+        held, self._held = self._held, []
+        self.write(b"".join(held))
+
+    def pause_writing(self) -> None:
+        """The transport has more than it can send now."""
+        if self._stream is not None:
+            self._stream.pause()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        if self._stream is not None:
+            self._stream.resume()
 
     def hang_up(self) -> None:
         """Close at once; what was not sent yet is of no use to anybody."""
@@ -73,9 +132,9 @@ async def connect(
     """
     end_s = loop.time() + limit_ms / 1000
     reason = "no time was left"
-    for attempt in range(CONNECT_TRIES):
-        if attempt:
-            await asyncio.sleep(retry_delay_ms / 1000)
+    for delay_ms in (0, *EARLY_DELAYS_MS, *[retry_delay_ms] * (CONNECT_TRIES - 1)):
+        if delay_ms:
+            await asyncio.sleep(delay_ms / 1000)
         for address in addresses:
             left_s = end_s - loop.time()
             if left_s <= 0:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from zkserver.base.config import Config
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.zxid import hex_zxid
-from zkserver.runtime import clock
+from zkserver.runtime import child, clock
 from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.logs import get_log
 from zkserver.server.server import Server
@@ -31,7 +31,6 @@ log = get_log("snapshot")
 # Snapshots that follow each other quickly do not all sum the digests of their znodes.
 VERIFY_INTERVAL_MS = 60_000.0
 _CHILD_NICENESS = 10
-_FIRST_INHERITED_DESCRIPTOR = 3
 
 
 class Snapshots:
@@ -111,23 +110,15 @@ class Snapshots:
             log.warn("no fork on this platform: clients wait while the snapshot is written")
             self._finish(self._save())
             return
-        reader, writer = os.pipe()
         try:
-            child = os.fork()
+            self._child, self._reader = child.start(self._write, _CHILD_NICENESS)
         except OSError as error:
             # No memory or process to be had. The log keeps everything until the next try.
-            os.close(reader)
-            os.close(writer)
             self._server.stats.snapshot_errors += 1
             log.warn("no snapshot now: cannot start a process for it", reason=str(error))
             return
-        if child == 0:
-            self._run_child(writer)
-        os.close(writer)
-        self._child = child
         self._report = b""
-        self._reader = reader
-        asyncio.get_running_loop().add_reader(reader, self._read_report, reader)
+        asyncio.get_running_loop().add_reader(self._reader, self._read_report, self._reader)
 
     def stop(self) -> None:
         """End a snapshot that is being written, and remove what there is of it."""
@@ -141,20 +132,9 @@ class Snapshots:
             with suppress(OSError):
                 snapshot.remove_unfinished(self._disk, self._layout)
 
-    def _run_child(self, writer: int) -> None:
-        """In the child: write the snapshot, report, and end without any clean-up."""
-        exit_code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.closerange(_FIRST_INHERITED_DESCRIPTOR, writer)
-            os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
-            os.nice(_CHILD_NICENESS)
-            os.write(writer, json.dumps(self._save()).encode())
-            exit_code = 0
-        finally:
-            os._exit(exit_code)
+    def _write(self, pipe: int) -> None:
+        """In the child: write the snapshot, and report."""
+        os.write(pipe, json.dumps(self._save()).encode())
 
     def _save(self) -> dict[str, object]:
         config, server = self._config, self._server

@@ -22,8 +22,8 @@ from zkserver.base import opcodes as op
 from zkserver.base.acl import AclList, Id
 from zkserver.base.errors import ClientError, ErrorCode, LinkError
 from zkserver.jute.codec import JuteError, unpack_int
-from zkserver.server import greeting
-from zkserver.server.reads import HANDLERS, MALFORMED, pack_reply
+from zkserver.server import greeting, local_answers
+from zkserver.server.reads import HANDLERS, MALFORMED, Handler, malformed, pack_reply
 from zkserver.server.run import Run
 from zkserver.server.stats import Latency
 from zkserver.session import handshake
@@ -44,6 +44,9 @@ OPEN = 2
 CLOSED = 3
 
 Read = tuple[int, int, bytes]
+
+# What may wait for its turn: reads, and some answers under numbers that no client can send.
+_ANSWERS: dict[int, Handler] = {**HANDLERS, MALFORMED: malformed, **local_answers.ANSWERS}
 
 
 class Transport(Protocol):
@@ -225,7 +228,7 @@ class Connection:
             self.close_after_output()
         elif not alive:
             return False
-        elif kind in server.pipeline.handlers and kind != MALFORMED:
+        elif kind in server.pipeline.handlers:
             self._queue(xid, kind, body)
         elif kind in server.pipeline.writes:
             self._write(kind, xid, body)
@@ -255,10 +258,15 @@ class Connection:
         else:
             self.serve(xid, kind, body)
 
+    def answer_in_turn(self, xid: int, kind: int, body: bytes) -> None:
+        """An answer of `local_answers`: behind what is under way."""
+        self._queue(xid, kind, body)
+
     def serve(self, xid: int, kind: int, body: bytes) -> None:
         """Answer one read now."""
+        handler = self.server.pipeline.handlers.get(kind) or _ANSWERS[kind]
         try:
-            HANDLERS[kind](self, xid, body, 0, len(body))
+            handler(self, xid, body, 0, len(body))
         except ClientError as refusal:
             self.refuse(xid, refusal.code)
         except (JuteError, error):
@@ -300,7 +308,10 @@ class Connection:
             self.last_zxid = self.tree.last_zxid
             self.out.append(
                 handshake.connect_response(
-                    self.session_id, self.session_timeout_ms, self.has_read_only
+                    self.session_id,
+                    self.session_timeout_ms,
+                    self.has_read_only,
+                    self.server.is_read_only,
                 )
             )
             self.count_sent(1)
@@ -310,7 +321,9 @@ class Connection:
             if rest:
                 self.receive(rest)
         else:
-            self.out.append(handshake.invalid_session_response(self.has_read_only))
+            self.out.append(
+                handshake.invalid_session_response(self.has_read_only, self.server.is_read_only)
+            )
             self.count_sent(1)
             self.close_after_output()
 

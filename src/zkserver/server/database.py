@@ -12,17 +12,22 @@ it while txns are applied), so after one the comparison is silent until it has o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from struct import Struct
 
 from zkserver.base import opcodes as op
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.zxid import hex_zxid
 from zkserver.jute import txns
-from zkserver.jute.codec import JuteError
+from zkserver.jute.codec import JuteError, pack_int
 from zkserver.jute.txns import DIGEST_VERSION, Txn
 from zkserver.session.tracker import SessionTracker
-from zkserver.tree.tree import DataTree
+from zkserver.tree.tree import CONFIG, DataTree
 from zkserver.zab.committed_log import CommittedLog
 from zkserver.zab.effects import Entry
+
+# mzxid; mtime and version.
+_pack_modified = Struct(">q").pack
+_pack_changed = Struct(">qi").pack
 
 
 def unreadable(zxid: int, error: JuteError) -> FatalError:
@@ -67,6 +72,27 @@ class Database:
         self.committed.clear()
         for entry in committed:
             self.committed.append(entry)
+
+    def set_config(self, text: bytes, version: int, wall_ms: int) -> None:
+        """The znode /zookeeper/config holds the ensemble's configuration, as of its version.
+
+        No transaction does that: every server writes its own when it begins to serve, as in Java.
+        """
+        node = self.tree.nodes[CONFIG]
+        stat = node.stat
+        self.tree.data_size_bytes += len(text) - len(node.data or b"")
+        node.data = text
+        node.stat = b"".join(
+            (
+                stat[:8],
+                _pack_modified(version),
+                stat[16:24],
+                _pack_changed(wall_ms, -1),
+                stat[36:52],
+                pack_int(len(text)),
+                stat[56:],
+            )
+        )
 
     def timeouts_ms(self) -> dict[int, int]:
         """Timeouts by session id; a copy."""

@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from zkserver import __version__
+from zkserver.base.config import Config
+from zkserver.server import peer_words
 from zkserver.server.monitor import metrics
 from zkserver.server.reads import NAMES
 from zkserver.tree.watches import WatchTable
 
 if TYPE_CHECKING:
     from zkserver.server.connection import Connection
-    from zkserver.server.server import Server
+    from zkserver.server.server import Host, Server
 
 VERSION = f"3.9.5-zkserver-{__version__}, built on 2026-11-24 00:00 UTC"
 """In Apache's form, which clients take apart: what it is compatible with, then what it is."""
@@ -28,6 +30,10 @@ VERSION = f"3.9.5-zkserver-{__version__}, built on 2026-11-24 00:00 UTC"
 _IDLE_TICK_MS = 10_000
 
 TELNET_CLOSE = "telnet close"
+_UNSERVED = {"ruok": "imok", "isro": "null", "gtmk": "306"}
+NOT_SERVING = "This ZooKeeper instance is not currently serving requests"
+# Kept for the words gtmk and stmk; Java's default. Nothing is traced by it.
+DEFAULT_TRACE_MASK = 306
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 
 
@@ -44,6 +50,28 @@ def answer(server: Server, chunk: bytes) -> str:
         server.trace_mask = int.from_bytes(chunk[4:12], "big", signed=True)
         return str(server.trace_mask)
     return _ANSWERS[word](server)
+
+
+def answer_unserved(config: Config, host: Host, chunk: bytes) -> str:
+    """The answer of a process that serves nobody, as a peer without a leader."""
+    word = WORDS[chunk[:4]]
+    if word == TELNET_CLOSE:
+        return ""
+    if not is_allowed(config, word):
+        return f"{word} is not executed because it is not in the whitelist.\n"
+    if word == "envi":
+        return _environment(host)
+    if word in _UNSERVED:
+        return _UNSERVED[word]
+    if word == "stmk":
+        return str(int.from_bytes(chunk[4:12], "big", signed=True))
+    return NOT_SERVING if word == "hash" else NOT_SERVING + "\n"
+
+
+def is_allowed(config: Config, word: str) -> bool:
+    """Whether the whitelist has a word."""
+    whitelist = config.four_letter_words_whitelist
+    return "*" in whitelist or word in whitelist
 
 
 def conf(server: Server) -> str:
@@ -64,7 +92,12 @@ def conf(server: Server) -> str:
         "clientPortListenBacklog": config.client_port_listen_backlog,
         "serverId": 0,
     }
-    return "".join(f"{key}={value}\n" for key, value in rows.items())
+    facts = server.peer
+    if facts is None:
+        return "".join(f"{key}={value}\n" for key, value in rows.items())
+    rows |= peer_words.conf_rows(config, facts)
+    text = "".join(f"{key}={value}\n" for key, value in rows.items())
+    return text + ("" if server.is_read_only else peer_words.membership(facts))
 
 
 def describe(connection: Connection, brief: bool) -> str:
@@ -111,6 +144,8 @@ def crst(server: Server) -> str:
 def srst(server: Server) -> str:
     """Begin the figures of the server anew."""
     server.stats.reset()
+    if server.peer is not None and server.peer.reign is not None:
+        server.peer.reign().proposals.reset()
     return "Server stats reset.\n"
 
 
@@ -118,11 +153,7 @@ def dump(server: Server) -> str:
     """Sessions by when they expire, ephemerals by session, connections by when they may idle to."""
     now_ms, wall_ms = server.now_ms(), server.wall_ms()
     sessions = server.sessions
-    buckets = sessions.dump(now_ms)
-    lines = ["SessionTracker dump:", f"Session Sets ({len(buckets)})/({len(sessions)}):"]
-    for remaining_ms, session_ids in buckets:
-        lines.append(f"{len(session_ids)} expire at {_java_date(wall_ms + remaining_ms)}:")
-        lines += [f"\t0x{each & _MASK64:x}" for each in session_ids]
+    lines = ["SessionTracker dump:", *_sessions(server, now_ms, wall_ms)]
     ephemerals = server.tree.ephemerals
     lines += ["ephemeral nodes dump:", f"Sessions with Ephemerals ({len(ephemerals)}):"]
     for session_id, paths in ephemerals.items():
@@ -143,6 +174,28 @@ def dump(server: Server) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _sessions(server: Server, now_ms: int, wall_ms: int) -> Iterable[str]:
+    """A learner knows of global sessions that they are there; the local ones are its own."""
+    sessions = server.sessions
+    has_local = server.has_local_sessions
+    for local in (True, False):
+        if local and not has_local:
+            continue
+        if not local and not server.pipeline.is_authority:
+            timeouts_ms = {} if server.is_read_only else sessions.timeouts()
+            yield f"Global Sessions({len(timeouts_ms)}):"
+            for each in sorted(timeouts_ms):
+                yield f"0x{each & _MASK64:x}\t{timeouts_ms[each]}ms"
+            continue
+        buckets = sessions.dump(now_ms, local=local)
+        count = len(sessions.local) if local else len(sessions) - len(sessions.local)
+        kind = "Local " if local else "Global " if has_local else ""
+        yield f"{kind}Session Sets ({len(buckets)})/({count}):"
+        for remaining_ms, session_ids in buckets:
+            yield f"{len(session_ids)} expire at {_java_date(wall_ms + remaining_ms)}:"
+            yield from (f"\t0x{each & _MASK64:x}" for each in session_ids)
+
+
 def _java_date(wall_ms: int) -> str:
     """As java.util.Date prints itself: Wed Nov 25 18:45:44 UTC 2026."""
     local = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone()
@@ -151,23 +204,35 @@ def _java_date(wall_ms: int) -> str:
 
 def envi(server: Server) -> str:
     """What the server runs on."""
-    rows = {"zookeeper.version": VERSION, **server.host.environment()}
+    return _environment(server.host)
+
+
+def _environment(host: Host) -> str:
+    rows = {"zookeeper.version": VERSION, **host.environment()}
     return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in rows.items())
 
 
 def srvr(server: Server) -> str:
     """Figures of the server."""
-    return f"Zookeeper version: {VERSION}\n" + _figures(server)
+    return _heading(server) + _figures(server)
 
 
 def stat(server: Server) -> str:
     """Figures of the server, and its connections."""
     clients = "".join(describe(each, brief=True) for each in server.connections)
-    return f"Zookeeper version: {VERSION}\nClients:\n{clients}\n" + _figures(server)
+    return f"{_heading(server)}Clients:\n{clients}\n" + _figures(server)
+
+
+def _heading(server: Server) -> str:
+    note = "READ-ONLY mode; serving only read-only clients\n" if server.is_read_only else ""
+    return f"Zookeeper version: {VERSION}\n{note}"
 
 
 def _figures(server: Server) -> str:
     stats, latency = server.stats, server.stats.latency
+    proposals = ""
+    if server.peer is not None and server.peer.reign is not None:
+        proposals = peer_words.proposal_sizes(server.peer.reign())
     return (
         f"Latency min/avg/max: {latency.min_ms}/{latency.average_ms()}/{latency.max_ms}\n"
         f"Received: {stats.packets_received}\n"
@@ -177,6 +242,7 @@ def _figures(server: Server) -> str:
         f"Zxid: 0x{server.tree.last_zxid & _MASK64:x}\n"
         f"Mode: {server.pipeline.mode}\n"
         f"Node count: {server.tree.znode_count()}\n"
+        f"{proposals}"
     )
 
 
@@ -227,7 +293,10 @@ def dirs(server: Server) -> str:
 
 def mntr(server: Server) -> str:
     """The figures that are measured, under Apache's names."""
-    rows = {"version": VERSION, "server_state": server.pipeline.mode, **metrics(server)}
+    rows: dict[str, object] = {"version": VERSION, "server_state": server.pipeline.mode}
+    if server.peer is not None:
+        rows |= peer_words.state_rows(server.peer, server.pipeline.mode)
+    rows |= metrics(server)
     return "".join(f"zk_{key}\t{value}\n" for key, value in rows.items())
 
 
@@ -248,7 +317,7 @@ _ANSWERS: dict[str, Callable[[Server], str]] = {
     "envi": envi,
     "gtmk": lambda server: str(server.trace_mask),
     "hash": hash_,
-    "isro": lambda _: "rw",
+    "isro": lambda server: "ro" if server.is_read_only else "rw",
     "mntr": mntr,
     "ruok": lambda _: "imok",
     "srst": srst,

@@ -6,7 +6,8 @@ be it a part of a batch. Learners' requests come in beside those of this server'
 
 A session belongs to the server that its client came to last. A request that arrives from another
 one was sent before the client moved, and is refused with SESSIONMOVED: what the client has done
-since must not be followed by it.
+since must not be followed by it. As in Java that goes for what asks for a session: not for
+closeSession, not for deleteContainer, and in a multi for each operation.
 
 A sync of this server's client waits for what is proposed before it, and no quorum is asked: as
 with Apache's leader.
@@ -23,9 +24,11 @@ from zkserver.base.acl import Id
 from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
 from zkserver.base.zxid import hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
-from zkserver.prep.prep import WRITES
+from zkserver.prep.common import PREPARERS
+from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
+from zkserver.server.peer_words import ProposalSizes, Reign
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.reads import HANDLERS
 from zkserver.server.role import Role, RoleHost
@@ -79,25 +82,48 @@ class LeaderPipeline(Pipeline):
         self.server.in_flight += 1
         self._barriers.append((self.prep.zxid, barrier))
 
-    def submit_forwarded(self, asked: Forwarded) -> None:
-        """Prepare a learner's request; whatever comes of it, the learner waits for a txn."""
+    def submit_forwarded(self, asked: Sequence[Forwarded]) -> None:
+        """Prepare learners' requests; whatever comes of one, its learner waits for a txn."""
         server = self.server
-        prep = self.prep
-        sessions = server.sessions
-        caller = Remote(asked.session_id, asked.authinfo or ())
+        prep, sessions = self.prep, server.sessions
         time_ms = server.wall_ms()
-        owner = sessions.owner(asked.session_id)
+        run = Run(None, server.now_ms())
+        for each in asked:
+            link, session_id, cxid, kind, body, ids = each
+            caller = Remote(session_id, ids or ())
+            owner = sessions.owner(session_id)
+            preparer = PREPARERS.get(kind)
+            if owner != link and self._has_moved(each, owner):
+                prepared = prep.prepare_moved(kind, caller, cxid, body, time_ms)
+            elif preparer is not None:
+                prepared = preparer(prep, caller, cxid, body, 0, len(body), time_ms)
+            else:
+                prepared = prep.prepare(kind, caller, cxid, body, time_ms)
+            if prepared is None:
+                prep.zxid += 1
+                prepared = prep.refused(caller, cxid, time_ms, ErrorCode.MARSHALLINGERROR)
+            run.writes.append(prepared)
+            if kind == op.CREATE_SESSION:
+                self._begin_session(prepared, link)
+        self._add_run(run)
+
+    def _has_moved(self, asked: Forwarded, owner: int | None) -> bool:
+        """Whether a request's session belongs to another link by now; nobody's becomes this one's.
+
+        A session that is closing is refused for that.
+        """
+        sessions = self.server.sessions
         if owner is None:
             sessions.set_owner(asked.session_id, asked.link)
-        elif owner != asked.link and asked.type not in (op.CREATE_SESSION, op.CLOSE_SESSION):
-            prep.zxid += 1
-            self._add(prep.refused(caller, asked.cxid, time_ms, ErrorCode.SESSIONMOVED), None, 0)
-            return
-        prepared = prep.prepare(asked.type, caller, asked.cxid, asked.body, time_ms)
-        if prepared is None:
-            prep.zxid += 1
-            prepared = prep.refused(caller, asked.cxid, time_ms, ErrorCode.MARSHALLINGERROR)
-        self._add(prepared, None, asked.type)
+            return False
+        return asked.session_id in sessions.live
+
+    def _begin_session(self, prepared: Prepared, link: int) -> None:
+        """A session is open as soon as it is prepared: requests of it may be right behind."""
+        txn, sessions = prepared[0], self.server.sessions
+        if txn[4] == op.CREATE_SESSION and txn[5] is not None and txn[0] not in sessions:
+            sessions.resume(txn[0], txn[5][0], self.server.now_ms())
+            sessions.set_owner(txn[0], link)
 
     def revalidate(self, asked: Revalidation) -> bool:
         """Whether a session lives that a client has brought to a learner."""
@@ -119,6 +145,11 @@ class LeaderPipeline(Pipeline):
         if connection.phase == OPEN:
             self.server.sessions.set_owner(session_id, LEADER_LINK)
 
+    def open_session(self, connection: Connection) -> None:
+        """A session of this server's client."""
+        super().open_session(connection)
+        self.server.sessions.set_owner(connection.session_id, LEADER_LINK)
+
     def take_proposals(self) -> list[Entry]:
         """What has been prepared since the last time; empty: it has been told so."""
         batch = self.take_batch()
@@ -135,7 +166,8 @@ class LeaderPipeline(Pipeline):
             if len(writes) <= left:
                 proposed.popleft()
                 left -= len(writes)
-                done += self._finish(run)
+                # A sync behind this run comes before its connection's next one.
+                done += self._finish(run) + self._lift_barriers()
                 continue
             part = Run(run.connection, run.since_ms)
             part.kind = run.kind
@@ -148,7 +180,7 @@ class LeaderPipeline(Pipeline):
                 ExitCode.UNEXPECTED_ERROR,
                 f"committed 0x{hex_zxid(entries[-1][0])}, applied 0x{hex_zxid(self._applied_zxid)}",
             )
-        self._account(len(entries), done + self._lift_barriers())
+        self._account(len(entries), done)
 
     def _lift_barriers(self) -> int:
         """Let syncs go whose turn has come, and the reads behind them; how many those were."""
@@ -169,10 +201,13 @@ class LeaderRole(Role):
 
     core: Leader
     pipeline: LeaderPipeline
+    pipeline_class = LeaderPipeline
 
     def __init__(self, core: Leader, database: Database, host: RoleHost) -> None:
         super().__init__(database, host)
         self.core = core
+        self._proposals = ProposalSizes()
+        self._reign_ms = 0
         self._rests: dict[int, bytes] = {}
 
     def begin(self) -> None:
@@ -209,6 +244,8 @@ class LeaderRole(Role):
             entries = self.pipeline.take_proposals()
             if not entries:
                 return
+            for _, data in entries:
+                self._proposals.record(len(data))
             self._perform(self.core.propose(entries))
 
     def _committed(self, entries: list[Entry]) -> None:
@@ -225,17 +262,41 @@ class LeaderRole(Role):
             link, session_id, _ = revalidation
             is_valid = self.pipeline.revalidate(revalidation)
             self._perform(self.core.revalidated(link, session_id, is_valid))
+        writes: list[Forwarded] = []
         for asked in out.requests:
-            if asked.type == op.SYNC:
-                # Behind its client's earlier writes, which may not be proposed yet.
-                self.flush()
-                self._perform(self.core.sync(asked.link))
-            else:
-                self.pipeline.submit_forwarded(asked)
+            if asked.type != op.SYNC:
+                writes.append(asked)
+                continue
+            # Behind its client's earlier writes, which are not proposed yet.
+            if writes:
+                self.pipeline.submit_forwarded(writes)
+                writes = []
+            self.flush()
+            self._perform(self.core.sync(asked.link))
+        if writes:
+            self.pipeline.submit_forwarded(writes)
+
+    def reign(self) -> Reign:
+        """The leader's figures, for the four-letter words."""
+        core = self.core
+        forwarded = [each for each in core.learners if each.is_forwarded]
+        followers = tuple(each.server_id for each in forwarded if each.is_participant)
+        return Reign(
+            self.host.now_ms() - self._reign_ms,
+            len(core.learners),
+            followers,
+            len(forwarded) - len(followers),
+            core.pending_syncs,
+            self._proposals,
+        )
 
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
-        self.pipeline = LeaderPipeline(server, make_zxid(self.core.epoch, 0))
+        self._reign_ms = self.host.now_ms()
+        # The start of the epoch counts, though no transaction has it: a learner that gets the
+        # tree now is told so, and its clients must be welcome here.
+        self.database.tree.last_zxid = make_zxid(self.core.epoch, 0)
+        self.pipeline = self.pipeline_class(server, make_zxid(self.core.epoch, 0))
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)
         self.host.serving(self.core.epoch)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from zkserver.base import opcodes as op
-from zkserver.base.acl import Id
 from zkserver.base.errors import LinkError
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute import txns
@@ -28,30 +26,15 @@ from zkserver.server import watching
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database, unreadable
 from zkserver.server.leading import FORWARDED, LOCAL_READS
-from zkserver.server.pipeline import SESSION_KINDS, reply, session_changed
+from zkserver.server.pipeline import SESSION_KINDS, has_moved, reply, session_changed
 from zkserver.server.role import Role, RoleHost
 from zkserver.server.run import Forwards, Run
 from zkserver.server.server import Server
 from zkserver.session import passwords
 from zkserver.storage import tree_stream
 from zkserver.storage.snapshot_reader import SnapshotError
-from zkserver.zab.effects import LEADER_LINK, Effects, Entry, Phase
+from zkserver.zab.effects import Effects, Entry, Phase
 from zkserver.zab.learner import Learner
-
-
-class Ask(NamedTuple):
-    """What the leader is to be asked. `barrier` is where a sync waits, None for a write."""
-
-    request: Request
-    ids: tuple[Id, ...] = ()
-    barrier: Run | None = None
-
-
-class Revalidate(NamedTuple):
-    """Whether a session lives."""
-
-    session_id: int
-    timeout_ms: int
 
 
 class LearnerPipeline:
@@ -66,7 +49,9 @@ class LearnerPipeline:
         self.mode = mode
         self._database = database
         self._run: Forwards | None = None
-        self._asks: list[Ask | Revalidate] = []
+        # What the leader is to be asked when the turn ends, and where its syncs wait.
+        self._asks: list[Packet] = []
+        self._barriers: list[Run] = []
         # Connections that wait for the leader's word on the session they named, oldest first.
         self._resuming: dict[int, deque[Connection]] = {}
 
@@ -83,7 +68,8 @@ class LearnerPipeline:
             barrier = Run(connection, server.chunk_ms)
             connection.waiting += (barrier, (cxid, op.SYNC, body))
             server.in_flight += 1
-            self._ask(Ask(self._request(connection, kind, cxid, body), (), barrier))
+            self._barriers.append(barrier)
+            self._ask(connection, kind, cxid, body)
             return True
         try:
             decode_record(kind, body)
@@ -96,7 +82,7 @@ class LearnerPipeline:
         run.kind = kind
         run.cxids.append(cxid)
         server.in_flight += 1
-        self._ask(Ask(self._request(connection, kind, cxid, body), tuple(connection.ids)))
+        self._ask(connection, kind, cxid, body)
         return True
 
     def submit_internal(self, kind: int, session_id: int, body: bytes = b"") -> None:
@@ -104,9 +90,7 @@ class LearnerPipeline:
 
     def open_session(self, connection: Connection) -> None:
         """Ask for the connection's new session."""
-        body = pack_int(connection.session_timeout_ms)
-        request = self._request(connection, op.CREATE_SESSION, 0, body)
-        self._ask(Ask(request, tuple(connection.ids)))
+        self._ask(connection, op.CREATE_SESSION, 0, pack_int(connection.session_timeout_ms))
 
     def resume_session(
         self, connection: Connection, session_id: int, password: bytes | None
@@ -116,7 +100,8 @@ class LearnerPipeline:
             self.server.settle(connection, session_id, is_valid=False)
             return
         self._resuming.setdefault(session_id, deque()).append(connection)
-        self._ask(Revalidate(session_id, connection.session_timeout_ms))
+        data = packets.build_revalidation(session_id, connection.session_timeout_ms)
+        self._put(Packet(PacketType.REVALIDATE, -1, data))
 
     def end_run(self) -> None:
         """A read waits behind the last write, so the next one must not join its run."""
@@ -126,19 +111,22 @@ class LearnerPipeline:
         """All of them: what comes back of a write is nobody's then."""
         return sum(1 if isinstance(one, tuple) else len(one) for one in connection.waiting)
 
-    def _request(self, connection: Connection, kind: int, cxid: int, body: bytes) -> Request:
-        return Request(connection.session_id, cxid, kind, body)
+    def _ask(self, connection: Connection, kind: int, cxid: int, body: bytes) -> None:
+        request = Request(connection.session_id, cxid, kind, body)
+        data = packets.build_request(request)
+        self._put(Packet(PacketType.REQUEST, -1, data, tuple(connection.ids)))
 
-    def _ask(self, ask: Ask | Revalidate) -> None:
+    def _put(self, packet: Packet) -> None:
         if not self._asks:
             self.server.host.batch_is_open()
-        self._asks.append(ask)
+        self._asks.append(packet)
 
     # To and from the leader
 
-    def take_asks(self) -> list[Ask | Revalidate]:
-        """What the leader is to be asked, in order."""
-        asks, self._asks = self._asks, []
+    def take_asks(self) -> tuple[list[Packet], list[Run]]:
+        """What the leader is to be asked, in order, and the barriers of the syncs among it."""
+        asks = self._asks, self._barriers
+        self._asks, self._barriers = [], []
         self._run = None
         return asks
 
@@ -194,6 +182,10 @@ class LearnerPipeline:
             if txn[4] in SESSION_KINDS:
                 self._session(txn, connection)
             elif connection is not None and _is_next(connection, txn[1]):
+                if result[1] and has_moved(result):
+                    # Its client is elsewhere, and must not believe that this was refused to it.
+                    connection.close_after_output()
+                    continue
                 connection.out += reply(txn[1], zxid, txn[4], result)
                 connection.answered += 1
                 done += self._answered(connection)
@@ -244,6 +236,7 @@ class LearnerRole(Role):
 
     core: Learner
     pipeline: LearnerPipeline
+    pipeline_class = LearnerPipeline
 
     def __init__(self, core: Learner, database: Database, host: RoleHost) -> None:
         super().__init__(database, host)
@@ -285,7 +278,12 @@ class LearnerRole(Role):
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
-        self._perform(self.core.received(found))
+        start = 0
+        for place, packet in enumerate(found, 1):
+            # What is committed behind a SYNC is applied when that has been answered.
+            if packet.type == PacketType.SYNC or place == len(found):
+                self._perform(self.core.received(found[start:place]))
+                start = place
         last = found[-1]
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
             self._tree_zxid = last.zxid
@@ -323,17 +321,9 @@ class LearnerRole(Role):
         """Ask the leader what the clients' requests of this turn have come to."""
         if self.server is None or self.has_ended:
             return
-        send: list[Packet] = []
-        for ask in self.pipeline.take_asks():
-            if not isinstance(ask, Ask):
-                out = self.core.revalidate(*ask)
-            elif ask.barrier is not None:
-                out = self.core.sync(ask.barrier, ask.request, ask.ids)
-            else:
-                out = self.core.submit(ask.request, ask.ids)
-            send += out.send.get(LEADER_LINK, ())
-        if send:
-            self._transmit({LEADER_LINK: send})
+        asks, barriers = self.pipeline.take_asks()
+        if asks:
+            self._perform(self.core.forward(asks, barriers))
 
     def _committed(self, entries: list[Entry]) -> None:
         self.pipeline.committed(entries)
@@ -350,7 +340,7 @@ class LearnerRole(Role):
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
         mode = "observer" if self.core.settings.is_observer else "follower"
-        self.pipeline = LearnerPipeline(server, self.database, mode)
+        self.pipeline = self.pipeline_class(server, self.database, mode)
         server.pipeline = self.pipeline
         self.database.serve(server.sessions)
         self.host.serving(self.core.leader_epoch)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zkserver.server import peer_words
+
 if TYPE_CHECKING:
     from zkserver.server.server import Server
 
@@ -30,8 +32,8 @@ def metrics(server: Server) -> dict[str, object]:
         "watch_count": tree.data_watches.size() + tree.child_watches.size(),
         "ephemerals_count": tree.ephemeral_count(),
         "approximate_data_size": tree.data_size_bytes,
-        "global_sessions": len(server.sessions),
-        "local_sessions": 0,
+        "global_sessions": _global_sessions(server),
+        "local_sessions": len(server.sessions.local),
         "open_file_descriptor_count": open_files,
         "max_file_descriptor_count": max_files,
         "connection_drop_probability": float(server.connection_throttle.drop_probability),
@@ -44,7 +46,7 @@ def metrics(server: Server) -> dict[str, object]:
         "connection_rejected": stats.connections_rejected,
         "connection_drop_count": stats.connections_dropped,
         "stale_sessions_expired": stats.sessions_expired,
-        "commit_count": stats.commits,
+        **peer_words.metrics(server),
         "response_bytes": stats.response_bytes,
         "large_requests_rejected": server.large_requests.rejected,
         "digest_mismatches_count": stats.digest_mismatches,
@@ -54,3 +56,11 @@ def metrics(server: Server) -> dict[str, object]:
         "cnt_fsynctime": stats.fsync_count,
         "sum_fsynctime": stats.fsync_total_ms,
     }
+
+
+def _global_sessions(server: Server) -> int:
+    """A server that is no authority counts those that a transaction has made."""
+    sessions = server.sessions
+    if server.pipeline.is_authority:
+        return len(sessions) - len(sessions.local)
+    return len(sessions.timeouts())

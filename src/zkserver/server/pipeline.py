@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zkserver.base import opcodes as op
 from zkserver.base.acl import Id
-from zkserver.base.errors import ExitCode, FatalError
+from zkserver.base.errors import ErrorCode, ExitCode, FatalError
 from zkserver.jute import codec
 from zkserver.jute.codec import pack_int
 from zkserver.jute.txns import Txn
@@ -155,10 +155,14 @@ class Pipeline:
         run = Run(connection, self.server.now_ms())
         run.kind = kind
         run.writes.append(prepared)
+        self._add_run(run)
+
+    def _add_run(self, run: Run) -> None:
+        """A run that nothing joins."""
         self._run = None
         self._open.runs.append(run)
-        self._open.entries.append(prepared[2])
-        self.server.in_flight += 1
+        self._open.entries += [prepared[2] for prepared in run.writes]
+        self.server.in_flight += len(run.writes)
         if self.idle:
             self.idle = False
             self.server.host.batch_is_open()
@@ -275,6 +279,11 @@ def session_changed(server: Server, txn: Txn, connection: Connection | None) -> 
         if each is not None and each.phase != CLOSED:
             each.flush()
             each.close()
+
+
+def has_moved(result: Any) -> bool:
+    """Whether a write was refused because its client has moved to another server since."""
+    return bool(result[1] == ErrorCode.SESSIONMOVED)
 
 
 def reply(cxid: int, zxid: int, kind: int, result: Any) -> tuple[bytes, ...]:

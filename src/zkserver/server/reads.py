@@ -242,7 +242,6 @@ HANDLERS: dict[int, Handler] = {
     op.ADD_WATCH: watching.add_watch,
     op.REMOVE_WATCHES: watching.remove_watches,
     op.CHECK_WATCHES: watching.check_watches,
-    MALFORMED: malformed,
 }
 """Handlers by opcode: all that is answered from the tree without a transaction."""
 

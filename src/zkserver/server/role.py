@@ -22,7 +22,6 @@ from zkserver.jute import quorum_packets as packets
 from zkserver.jute.quorum_packets import Packet, PacketType
 from zkserver.server.database import Database
 from zkserver.server.server import Server
-from zkserver.storage import tree_stream
 from zkserver.zab.effects import (
     Append,
     CutLog,
@@ -45,6 +44,9 @@ class RoleHost(Protocol):
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link; nothing happens if it is gone."""
+
+    def transmit_tree(self, link: int) -> None:
+        """The database's tree as it is now, before anything that is transmitted later."""
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a link, with one line."""
@@ -230,17 +232,23 @@ class Role(ABC):
 
     def _transmit(self, queues: dict[int, list[Packet]]) -> None:
         transmit = self.host.transmit
+        before: list[Packet] = []
+        data = b""
         for link, queue in queues.items():
-            start = 0
-            for place, packet in enumerate(queue):
-                if packet.type == PacketType.SNAP:
-                    transmit(link, packets.build_all(queue[start : place + 1]))
-                    start = place + 1
-                    database = self.database
-                    for piece in tree_stream.pieces(database.tree, database.timeouts_ms()):
-                        transmit(link, piece)
-            if start < len(queue):
-                transmit(link, packets.build_all(queue[start:]))
+            # All followers are sent the same most of the time.
+            if queue != before:
+                if any(packet.type == PacketType.SNAP for packet in queue):
+                    self._transmit_tree(link, queue)
+                    continue
+                before, data = queue, packets.build_all(queue)
+            transmit(link, data)
+
+    def _transmit_tree(self, link: int, queue: list[Packet]) -> None:
+        """A queue with a SNAP in it, behind which the tree goes as it is now."""
+        for packet in queue:
+            self.host.transmit(link, packets.build(packet))
+            if packet.type == PacketType.SNAP:
+                self.host.transmit_tree(link)
 
     @abstractmethod
     def _committed(self, entries: list[Entry]) -> None:

@@ -14,8 +14,10 @@ from zkserver.base.acl import Id
 from zkserver.base.auth import Providers
 from zkserver.base.config import Config
 from zkserver.base.errors import LinkError
+from zkserver.server import four_letter
 from zkserver.server.connection import CLOSED, Connection
 from zkserver.server.containers import ContainerReaper
+from zkserver.server.peer_words import PeerFacts
 from zkserver.server.reads import Handler
 from zkserver.server.stats import ServerStats
 from zkserver.server.throttle import ConnectionThrottle, LargeRequests
@@ -117,8 +119,12 @@ class Server:
         self.wall_ms = wall_ms
         self.stats = ServerStats()
         self.started_ms = now_ms()
-        # Kept for the words gtmk and stmk; Java's default. Nothing is traced by it.
-        self.trace_mask: int = 306
+        self.trace_mask: int = four_letter.DEFAULT_TRACE_MASK
+        # Set by the one who makes the server, for a peer's: what it tells of the peer; whether it
+        # serves reads while there is no leader; whether it has sessions of its own.
+        self.peer: PeerFacts | None = None
+        self.is_read_only: bool = False
+        self.has_local_sessions = False
         self.sessions = SessionTracker(config.tick_time_ms, server_id, now_ms())
         for session_id, timeout_ms in session_timeouts_ms.items():
             self.sessions.add(session_id, timeout_ms, now_ms())
@@ -202,6 +208,8 @@ class Server:
         ):
             self.stats.connections_rejected += 1
             raise LinkError("too many connections at once (connection_throttle_tokens)")
+        if self.is_read_only and not request.read_only:
+            raise LinkError("the client does not want a read-only server, and there is no leader")
         if request.last_zxid_seen > self.tree.last_zxid:
             raise LinkError(
                 f"the client has seen zxid 0x{request.last_zxid_seen:x}, "
@@ -229,6 +237,13 @@ class Server:
             self.by_session[session_id] = connection
         connection.settle(valid=is_valid)
 
+    def end_local_session(self, session_id: int) -> None:
+        """A session that nobody else knows is over: no transaction tells of it."""
+        self.sessions.remove(session_id)
+        connection = self.by_session.get(session_id)
+        if connection is not None:
+            connection.close_after_output()
+
     # Identity
 
     def schemes_missing(self, ids: list[Id]) -> bool:
@@ -238,8 +253,7 @@ class Server:
 
     def four_letter_allowed(self, word: str) -> bool:
         """Whether the whitelist has a four-letter word."""
-        whitelist = self.config.four_letter_words_whitelist
-        return "*" in whitelist or word in whitelist
+        return four_letter.is_allowed(self.config, word)
 
     # Flow
 
@@ -262,15 +276,21 @@ class Server:
 
     def tick(self, now_ms: int) -> None:
         """Expire what is due: sessions, idle connections, empty containers, aged TTL nodes."""
-        if self.pipeline.is_authority:
-            for session_id in self.sessions.expired(now_ms):
+        sessions, is_authority = self.sessions, self.pipeline.is_authority
+        if is_authority or sessions.local:
+            due = sessions.expired(now_ms) if is_authority else sessions.expired_local(now_ms)
+            for session_id in due:
                 self.stats.sessions_expired += 1
                 self.host.report(
                     "session expired",
                     session=f"0x{session_id & 0xFFFFFFFFFFFFFFFF:x}",
                     timeout_ms=self.sessions.timeout_ms(session_id),
                 )
-                self.pipeline.submit_internal(op.CLOSE_SESSION, session_id)
+                if session_id in self.sessions.local:
+                    self.end_local_session(session_id)
+                else:
+                    self.pipeline.submit_internal(op.CLOSE_SESSION, session_id)
+        if is_authority:
             self.containers.tick(now_ms)
         while self._sessionless:
             connection, until_ms = next(iter(self._sessionless.items()))

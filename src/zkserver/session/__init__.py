@@ -5,6 +5,6 @@
 * Sessions expire in buckets of one tick, never early and up to a tick late.
 * A session that is closing is never touched again and never reopened.
 
-Left out: sessions that move between servers (owners) and local sessions; both
-need an ensemble. Times are of the monotonic clock, in ms, and are arguments.
+In an ensemble a session has an owner, the server that its client came to last, and may be local,
+known to one server alone. Times are of the monotonic clock, in ms, and are arguments.
 """

@@ -11,6 +11,8 @@ session that was touched since moves on to the bucket it belongs in by then.
   that reopened the session rules its expiry.
 * `expired` is Java's SessionTrackerImpl.run: it hands out each due session once
   and marks it closing; a closeSession transaction then removes it.
+* A local session is known to this server alone: no transaction has made it, so it is in no
+  snapshot. `upgrade` makes it one like the others.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class SessionTracker:
         # When each live session was touched last (ms); a closing one has left this.
         # For others to look into, never to change.
         self.live: dict[int, int] = {}
+        # Local sessions. For others to look into, never to change.
+        self.local: dict[int, None] = {}
         # What createSession transactions said: the content of a snapshot.
         self._timeouts_ms: dict[int, int] = {}
         self._buckets: dict[int, dict[int, None]] = {}
@@ -97,6 +101,15 @@ class SessionTracker:
             self._move(session_id, session, due_ms)
         return True
 
+    def make_local(self, session_id: int) -> None:
+        """A session that was just created is this server's own affair."""
+        self.local[session_id] = None
+
+    def upgrade(self, session_id: int) -> int:
+        """A local session is going to be everybody's; its timeout (ms)."""
+        del self.local[session_id]
+        return self._sessions[session_id].timeout_ms
+
     def resume(self, session_id: int, timeout_ms: int, now_ms: int) -> None:
         """The leader says that a session lives, which this server may not have heard of yet."""
         if not self.set_timeout(session_id, timeout_ms, now_ms):
@@ -124,6 +137,7 @@ class SessionTracker:
     def remove(self, session_id: int) -> None:
         """Forget the session: its closeSession transaction was applied."""
         self.live.pop(session_id, None)
+        self.local.pop(session_id, None)
         self._timeouts_ms.pop(session_id, None)
         session = self._sessions.pop(session_id, None)
         if session is not None:
@@ -136,6 +150,13 @@ class SessionTracker:
 
     def expired(self, now_ms: int) -> list[int]:
         """Sessions that fell due up to `now_ms`, earliest bucket first, each marked closing."""
+        return self._expired(now_ms, only_local=False)
+
+    def expired_local(self, now_ms: int) -> list[int]:
+        """The same of local sessions; the others expire by another server's word."""
+        return self._expired(now_ms, only_local=True)
+
+    def _expired(self, now_ms: int, *, only_local: bool) -> list[int]:
         if now_ms < self._next_expiry_ms:
             return []
         self._next_expiry_ms = self._round(now_ms)
@@ -150,6 +171,8 @@ class SessionTracker:
                     continue
                 session = self._sessions[session_id]
                 due_ms = self._round(touched_ms + session.timeout_ms)
+                if only_local and session_id not in self.local:
+                    due_ms = self._round(now_ms + session.timeout_ms)
                 if due_ms > bucket_ms:
                     self._enter(session_id, session, due_ms)
                 else:
@@ -170,10 +193,14 @@ class SessionTracker:
         """Timeouts (ms) by session id as a snapshot carries them; a copy."""
         return dict(self._timeouts_ms)
 
-    def dump(self, now_ms: int) -> list[Bucket]:
-        """Live sessions by the bucket they are due in, earliest first."""
+    def dump(self, now_ms: int, *, local: bool = False) -> list[Bucket]:
+        """Live sessions by the bucket they are due in, earliest first: the local ones, or else
+        all others.
+        """
         due: dict[int, list[int]] = {}
         for session_id, touched_ms in self.live.items():
+            if (session_id in self.local) is not local:
+                continue
             due_ms = self._round(touched_ms + self._sessions[session_id].timeout_ms)
             due.setdefault(due_ms, []).append(session_id)
         return [Bucket(due_ms - now_ms, due[due_ms]) for due_ms in sorted(due)]

@@ -15,11 +15,17 @@ from run to run, so the digest of a run's events is the same for the same seed.
 * `model`, `checkers`: what must hold of a history, each property by its name
 * `bugs`: planted ones; a simulator that finds nothing proves nothing
 * `faults`, `run`: what a seed decides, two acts, and the verdicts
+* `host`, `machine`: a server's process on a host, and what it has of its machine
+* `ensemble`, `ensemble_faults`, `ensemble_run`: the same of several servers
+* `zab_history`, `zab_checkers`: what servers did, and what must hold of it
+* `observer`, `packet_names`, `recorder`, `story`: who looks on, and what is written down
+* `telling`, `trace`: a story as text, and as a page
+* `prefix`: the shortest beginning that shows what is broken
+* `seeds`, `__main__`: the command `zkserver simulate`
 
 Invariants: no code here reads a clock, opens a file or a socket, starts a thread or
 draws a number that is not of the run's seed; nothing iterates over a set. May import
 every room; no room imports this one.
 
-Left out so far: ensembles; connections that TCP gives up by itself after a quarter of
-an hour; purges.
+Left out so far: connections that TCP gives up by itself after a quarter of an hour; purges.
 """

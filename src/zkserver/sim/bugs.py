@@ -56,7 +56,9 @@ class _HastyStorage(SimStorage):
         machine.later(0, self.done, tokens, 5.0)
 
 
-class _HastyMachine(SimMachine):
+class HastyMachine(SimMachine):
+    """Its storage reports what is written and not synced."""
+
     def storage(
         self,
         writer: TxnLogWriter,
@@ -106,7 +108,9 @@ class _TailDisk:
         return file
 
 
-class _TailMachine(SimMachine):
+class TailMachine(SimMachine):
+    """Its logs are appended to across restarts."""
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.disk = cast(SimDisk, _TailDisk(self.sim_disk))
@@ -139,7 +143,9 @@ class _HastyConnection(Connection):
             super().serve(xid, kind, body)
 
 
-class _HastyProtocol(ClientProtocol):
+class HastyProtocol(ClientProtocol):
+    """Its connections serve reads at once."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if self._connection is not None:
@@ -148,7 +154,7 @@ class _HastyProtocol(ClientProtocol):
 
 class _HastyReads(SimProcess):
     def _make_protocol(self) -> ClientProtocol:
-        return _HastyProtocol(self.server, self.config.client_tcp_keep_alive)
+        return HastyProtocol(self.server, self.config.client_tcp_keep_alive)
 
 
 # The ephemerals of a session that expires stay; those of one that is closed go.
@@ -224,8 +230,8 @@ class _LateProcess(SimProcess):
 def plant(bug: str, server: Standalone) -> None:
     """Give a server one bug. Raises KeyError for one that is not known."""
     machines: dict[str, type[SimMachine]] = {
-        ACK_BEFORE_FSYNC: _HastyMachine,
-        TORN_TAIL_KEPT: _TailMachine,
+        ACK_BEFORE_FSYNC: HastyMachine,
+        TORN_TAIL_KEPT: TailMachine,
     }
     processes: dict[str, type[SimProcess]] = {
         READ_OVERTAKES_WRITE: _HastyReads,

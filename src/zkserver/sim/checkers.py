@@ -8,7 +8,9 @@ requests whose reply was lost, the transactions on the disk after the run.
 * WritesLinearizable: in order of zxids every write meets the result it was answered
   with, and none that was answered before another was asked comes after it.
 * SessionOrder: replies come in order of requests, their zxids never fall within a
-  session, and every read shows the znode as of the zxid in its reply.
+  session, every read shows the znode as of the zxid in its reply, and writes take effect
+  in the order they were asked in.
+* SyncedReads: a sync brings whatever was answered before it, of the same reign.
 * WatchBeforeRead: an event comes before any reply of its zxid or a later one, and a
   read never shows a change that its session watches for and has no event of.
 * SessionIds: no session id is given out twice.
@@ -23,6 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zkserver.base import opcodes as op
+from zkserver.base.zxid import epoch_of
 from zkserver.jute.txns import Txn
 from zkserver.sim import history as words
 from zkserver.sim.history import Frame, History, Request, Session
@@ -123,6 +126,41 @@ def session_order(evidence: Evidence) -> Iterator[str]:
             node = evidence.model.at(request.path, frame.zxid)
             if not _shows(request, node):
                 yield f"{request}: shows {request.stat}, and as of 0x{frame.zxid:x} it is {node}"
+    newest: dict[int, int] = {}
+    for session_id, xid, zxid, _, kind, _ in evidence.log:
+        if kind in (op.ERROR, op.CREATE_SESSION) or not xid:
+            continue
+        if xid < newest.get(session_id, 0):
+            yield (
+                f"0x{zxid:x} is request {xid} of session 0x{session_id:x}, "
+                f"behind its request {newest[session_id]}"
+            )
+        newest[session_id] = xid
+
+
+def synced_reads(evidence: Evidence) -> Iterator[str]:
+    """A sync's reply is of a state that holds every write answered before it was asked.
+
+    Only those of the reign that the reply is of: a leader answers syncs without asking a quorum,
+    so one that is not the leader any more may answer for its own reign, as Apache's does.
+    """
+    answered = [
+        request
+        for request in evidence.history.requests
+        if request.outcome == words.DONE and request.kind in (*words.WRITES, words.SYNC)
+    ]
+    # By epoch, the newest write that was answered so far.
+    newest: dict[int, int] = {}
+    moments = [(each.invoked, 1, each) for each in answered if each.kind == words.SYNC]
+    moments += [(each.completed or 0, 0, each) for each in answered if each.kind != words.SYNC]
+    for _, is_sync, request in sorted(moments, key=lambda moment: moment[:2]):
+        epoch = epoch_of(request.zxid)
+        if not is_sync:
+            newest[epoch] = max(newest.get(epoch, 0), request.zxid)
+        elif request.zxid < newest.get(epoch, 0):
+            yield (
+                f"{request}: shows 0x{request.zxid:x}, and 0x{newest[epoch]:x} was answered before"
+            )
 
 
 def _replies(session: Session) -> Iterator[Frame]:
@@ -265,6 +303,7 @@ CHECKERS: dict[str, Checker] = {
     "NoAckedWriteLost": no_acked_write_lost,
     "WritesLinearizable": writes_linearizable,
     "SessionOrder": session_order,
+    "SyncedReads": synced_reads,
     "WatchBeforeRead": watch_before_read,
     "SessionIds": session_ids,
     "Ephemerals": ephemerals,
@@ -272,7 +311,7 @@ CHECKERS: dict[str, Checker] = {
     "Liveness": liveness,
 }
 
-NEED_NO_LOG = ("WatchBeforeRead", "SessionIds", "RestoreEqualsLive", "Liveness")
+NEED_NO_LOG = ("SyncedReads", "WatchBeforeRead", "SessionIds", "RestoreEqualsLive", "Liveness")
 
 # What a checker may stumble over in evidence that it was not made for.
 FAILURES = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)

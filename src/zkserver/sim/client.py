@@ -34,9 +34,11 @@ OPCODES = {
     words.GET: op.GET_DATA,
     words.EXISTS: op.EXISTS,
     words.CLOSE: op.CLOSE_SESSION,
+    words.SYNC: op.SYNC,
 }
 EPHEMERAL = 1
 LARGE_CHANCE = 0.02
+SYNC_CHANCE = 0.05
 
 
 def record_of(request: Request) -> bytes:
@@ -49,6 +51,8 @@ def record_of(request: Request) -> bytes:
         return path + codec.buffer(request.data) + codec.pack_int(request.version)
     if request.kind == words.DELETE:
         return path + codec.pack_int(request.version)
+    if request.kind == words.SYNC:
+        return path
     return b"" if request.kind == words.CLOSE else path + bytes((request.watch,))
 
 
@@ -115,9 +119,8 @@ class Link(asyncio.Protocol):
             return
         request = self.pending.popleft() if self.pending else None
         if request is None or request.xid != xid:
-            client.history.complain(
-                "SessionOrder", f"{client.name}: xid {xid} answers before {request}"
-            )
+            what = f"{client.name}: xid {xid} answers before {request}"
+            client.history.complain("SessionOrder", what, client.world.events.last_number)
             self.abort()
             return
         self._complete(request, zxid, error, payload[_REPLY.size :])
@@ -175,6 +178,9 @@ class SimClient:
         self.name = name
         self.timeout_ms = timeout_ms
         self.think_s = 0.5
+        # Whether it asks for syncs, too.
+        self.syncs = False
+        self.link: Link | None = None
         self.chance: random.Random = world.chance(f"client {name}")
         self.last_zxid = 0
         self.session_id = 0
@@ -206,7 +212,8 @@ class SimClient:
         self.watched.clear()
         if session_id:
             if session_id in self.history.sessions:
-                self.history.complain("SessionIds", f"0x{session_id:x} was given out twice")
+                what = f"0x{session_id:x} was given out twice"
+                self.history.complain("SessionIds", what, number)
             self.session = Session(session_id, self.name, opened=number, timeout_ms=timeout_ms)
             self.history.sessions[session_id] = self.session
 
@@ -234,6 +241,11 @@ class SimClient:
         """Close the session after the round that is under way."""
         self.stopping = True
 
+    def hop(self) -> None:
+        """Leave the server, whatever is under way, and try another one soon."""
+        if self.link is not None:
+            self.link.abort()
+
     async def pause(self, most_s: float) -> None:
         """Wait for up to so long."""
         waiter = self.loop.create_future()
@@ -252,6 +264,7 @@ class SimClient:
         if not await self._wait(link) or not self.session_id:
             link.abort()
             return
+        self.link = link
         self._bring_watches(link)
         while not link.lost:
             if self.script:
@@ -315,6 +328,8 @@ class SimClient:
             data += b"." * chance.choice((700, 6000, 200_000))
         shared = b"/r%d" % chance.randrange(4)
         place = b"/e%d" % chance.randrange(4)
+        if self.syncs and chance.random() < SYNC_CHANCE:
+            return self.request(words.SYNC, shared)
         draw = chance.random()
         if draw < 0.25:
             return self.request(words.SET, shared, data)

@@ -8,23 +8,22 @@ papers need (`zab_history`): proposals, deliveries, where a memory was read from
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from zkserver.base.config import Config, ConfigSource, load
+from zkserver.base.zxid import epoch_of
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime.peer import PeerProcess
 from zkserver.server.database import Database
+from zkserver.server.learning import LearnerRole
 from zkserver.sim.host import CLIENT_PORT, SimHost, Simulated
 from zkserver.sim.machine import SimMachine
 from zkserver.sim.world import World
 from zkserver.sim.zab_history import ZabHistory
-from zkserver.storage.disk import Disk
-from zkserver.storage.layout import Layout, sorted_logs
-from zkserver.storage.logreader import LogReader
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import CommittedLog
-from zkserver.zab.effects import Effects, Entry
+from zkserver.zab.effects import Effects, Entry, Phase
 from zkserver.zab.leader import Leader, LeaderSettings
 
 QUORUM_PORT = 2888
@@ -42,6 +41,17 @@ class Observations:
     def __init__(self) -> None:
         self.zab = ZabHistory()
         self.entries: dict[int, bytes] = {}
+        self._proposed: dict[int, bytes] = {}
+
+    def proposed(self, zxid: int, entry: bytes) -> None:
+        """A leader took a proposal."""
+        self._proposed[zxid] = entry
+
+    def established(self, last_zxid: int) -> None:
+        """A leader's history ends here, and so it is committed; it may have come as a tree."""
+        for zxid, entry in self._proposed.items():
+            if zxid <= last_zxid and epoch_of(zxid) == epoch_of(last_zxid):
+                self.entries.setdefault(zxid, entry)
 
 
 class ObservedLeader(Leader):
@@ -117,6 +127,7 @@ class SimPeer(Simulated, PeerProcess):
         """The leader's core took a proposal."""
         number = self._number(f"proposes 0x{zxid:x}")
         self.observations.zab.proposed(number, self.server_id, epoch, zxid, entry)
+        self.observations.proposed(zxid, entry)
 
     def note_kept(self, entry: Entry) -> None:
         """A logged txn is applied at the end of a role."""
@@ -147,27 +158,23 @@ class SimPeer(Simulated, PeerProcess):
         digest = self.database.tree.digest
         self.observations.zab.received_tree(number, self.server_id, zxid, digest)
 
+    def _note_state(self, detail: str) -> None:
+        super()._note_state(detail)
+        observer = self.machine.world.network.observer
+        if observer is not None:
+            observer.peer_state(self.machine.host, self.state.name, detail)
+
     def serving(self, epoch: int) -> None:
         """The role is in broadcast."""
         last_zxid = self.database.last_zxid
         if self.state is PeerState.LEADING:
             number = self._number(f"is established in epoch {epoch} at 0x{last_zxid:x}")
             self.observations.zab.established(number, self.server_id, epoch, last_zxid)
-            for zxid, entry in logged(self.machine.sim_disk):
-                if zxid <= last_zxid:
-                    self.observations.entries.setdefault(zxid, entry)
+            self.observations.established(last_zxid)
         else:
             number = self._number(f"serves in epoch {epoch} at 0x{last_zxid:x}")
             self.observations.zab.serves(number, self.server_id, epoch, last_zxid)
         super().serving(epoch)
-
-
-def logged(disk: Disk) -> Iterator[Entry]:
-    """All txns in the logs of a disk, file by file."""
-    folder = Layout.of(DATA_DIR).log_folder
-    for first, name in sorted_logs(disk.names(folder)):
-        for zxid, entry, _, _ in LogReader(disk, folder, [(first, name)], first - 1):
-            yield zxid, entry
 
 
 class PeerHost(SimHost[SimPeer]):
@@ -198,6 +205,13 @@ class PeerHost(SimHost[SimPeer]):
         """Whether it leads, or believes so."""
         process = self.process
         return self.is_up and process is not None and process.state is PeerState.LEADING
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether it takes over a leader's history."""
+        process = self.process
+        role = None if process is None or not self.is_up else process.role
+        return isinstance(role, LearnerRole) and role.phase is Phase.SYNCHRONISATION
 
 
 def configuration(

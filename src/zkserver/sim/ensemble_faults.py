@@ -7,9 +7,12 @@ since nothing that was acknowledged may depend on who is hit.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zkserver.sim import grudges
+from zkserver.base.quorum import verifier_of
+from zkserver.sim import bad_disks, grudges
+from zkserver.sim.disk import SimDisk
 from zkserver.sim.grudges import Grudge
 
 if TYPE_CHECKING:
@@ -41,7 +44,15 @@ KINDS = (
     "slow disk",
     "failing sync",
     "full disk",
+    "kill joining",
+    "power joining",
+    "hop",
+    "bad disk",
 )
+
+# How long to wait for a learner that takes over a leader's history.
+PATIENCE_MS = 4000
+HOPS = 12
 
 
 class Nemesis:
@@ -71,7 +82,9 @@ class Nemesis:
         run, chance = self._run, self._chance
         run.fault_count += 1
         what, _, whom = kind.partition(" ")
-        if what in ("kill", "power", "stop"):
+        if whom == "joining":
+            await self._end_joining(what)
+        elif what in ("kill", "power", "stop"):
             await self._end(what, whom)
         elif what == "partition":
             await self._partition(whom)
@@ -83,6 +96,10 @@ class Nemesis:
             self._note(kind, f"{host} by {jump_ms} ms")
             offsets = run.world.clock_offsets_ms
             offsets[host] = offsets.get(host, 0) + jump_ms
+        elif kind == "hop":
+            await self._hop()
+        elif kind == "bad disk":
+            self._damage_disk()
         elif kind in ("slow disk", "failing sync", "full disk"):
             self._spoil_disk(kind)
         else:
@@ -122,6 +139,51 @@ class Nemesis:
         host.faults.slow_chance = slow_chance
         self._note(what, host.host)
         self._end_one(what, host, chance.random() * 8)
+
+    async def _end_joining(self, what: str) -> None:
+        """Ends one or all, while one that was away, or all, take over a leader's history.
+
+        What is acknowledged too early is lost then, if ever.
+        """
+        run, chance = self._run, self._chance
+        away = chance.choice(run.voters)
+        self._note(f"{what} joining", f"{away.host} is away")
+        self._end_one("kill", away, 0.3 + chance.random() * 3)
+        await asyncio.sleep(chance.random() * 3)
+        leader = self._leader()
+        if leader is not None and chance.random() < 0.7:
+            self._end_one("kill", leader, chance.random() * 4)
+        for _ in range(PATIENCE_MS):
+            joining = [host for host in run.hosts if host.is_joining]
+            if joining:
+                break
+            await asyncio.sleep(0.001)
+        else:
+            return
+        for host in run.hosts:
+            host.faults.slow_chance = 1.0
+        await asyncio.sleep(chance.random() ** 2 * 0.02 * run.options.sync_ms)
+        for host in run.hosts:
+            host.faults.slow_chance = 0.0
+        victims = run.hosts if chance.random() < 0.5 else joining
+        self._note(f"{what} joining", "+".join(host.host for host in victims))
+        for host in victims:
+            self._end_one(what, host, chance.random() * 5)
+
+    async def _hop(self) -> None:
+        """A client goes from server to server, while the leader hears one of them late."""
+        run, chance = self._run, self._chance
+        leader = self._leader()
+        if leader is None:
+            return
+        late = chance.choice([host for host in self._servers if host != leader.host])
+        client = chance.choice(run.clients)
+        self._note("hop", f"{client.name}, and {leader.host} hears {late} late")
+        run.world.network.slow(late, leader.host, 50 + chance.random() * 450)
+        for _ in range(HOPS):
+            await asyncio.sleep(chance.random() * 0.5)
+            client.hop()
+        run.world.network.heal()
 
     def _end_one(self, what: str, host: PeerHost, down_s: float) -> None:
         if not host.is_up:
@@ -194,6 +256,29 @@ class Nemesis:
             host.faults.fail_chance = 0.05
         else:
             host.disk.free_bytes = chance.randint(0, 20_000)
+
+    def _damage_disk(self) -> None:
+        """A voter's disk goes bad while it is down, and it comes back with an empty one.
+
+        What it had acknowledged is lost with the disk, so the others must be a quorum, and it
+        says that it has no database (db.autocreate=false): it gets one before it votes again.
+        Recovery is asked what it makes of the bad disk.
+        """
+        run, chance = self._run, self._chance
+        host = chance.choice(run.voters)
+        others = [int(each.host[1:]) for each in run.voters if each is not host]
+        is_enough = verifier_of(host.config.membership).is_quorum(others)
+        if run.wiped is not None or not host.is_up or not is_enough:
+            return
+        run.wiped = host.host
+        host.power_off()
+        what = bad_disks.damage(host.disk, chance)
+        self._note("bad disk", f"{host.host}: {what.detail}")
+        if what.breach:
+            run.audits.append(f"{host.host}: {what.breach}")
+        host.disk = SimDisk()
+        host.config = replace(host.config, db_autocreate=False)
+        run.restart_later(host, chance.random() * 5)
 
     async def _strike_links(self, kind: str) -> None:
         network, chance = self._run.world.network, self._chance

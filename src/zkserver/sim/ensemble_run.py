@@ -65,7 +65,7 @@ class EnsembleOptions:
     def of(cls, seed: int | str) -> EnsembleOptions:
         """The swarm's choice: some kinds of faults, not all, so that rare mixes come up."""
         chance = random.Random(f"{seed} ensemble options")
-        servers = chance.choice((3, 3, 3, 5, 5))
+        servers = chance.choice((3, 3, 3, 4, 5, 5))
         return cls(
             servers=servers,
             observers=chance.choice((0, 0, 1)),
@@ -97,6 +97,8 @@ class EnsembleRun:
         self.clients = [self._client(f"c{number}") for number in range(options.clients)]
         # Hosts whose disk was made to fail: their process may end by itself.
         self.excused: dict[str, None] = {}
+        # The voter whose disk was lost for good; one at most.
+        self.wiped: str | None = None
         world.ended = self._server_ended
         world.expired = lambda session_id, at_s: self.history.expiries.append((session_id, at_s))
 
@@ -124,6 +126,7 @@ class EnsembleRun:
             self.world, self.history, name, servers, CLIENT_PORT, options.session_timeout_ms
         )
         client.think_s = options.think_s
+        client.syncs = True
         return client
 
     @property
@@ -161,6 +164,8 @@ class EnsembleRun:
             client.stop()
         await asyncio.sleep(EXPIRY_S)
         await self._look_at_the_rest()
+        # What the last auditor's closing was to commit is committed everywhere by then.
+        await asyncio.sleep(RESTART_S)
         self._compare()
 
     async def _wait_for(self, condition: Callable[[], bool], complaint: str) -> None:
@@ -297,4 +302,6 @@ def simulate_ensemble(
             len(run.history.requests),
             sum(request.outcome == words.DONE for request in run.history.requests),
             run.fault_count,
+            evidence,
+            run.seen.zab,
         )

@@ -17,6 +17,7 @@ DELETE = "delete"
 GET = "get"
 EXISTS = "exists"
 CLOSE = "close"
+SYNC = "sync"
 WRITES = (CREATE, CREATE_EPHEMERAL, SET, DELETE, CLOSE)
 
 UNKNOWN = "unknown"
@@ -91,15 +92,19 @@ class Session:
 class History:
     """Everything of a run. `complaints` are breaches that clients saw at once, by property.
 
+    `complained` are the numbers of the events at which they saw them.
+
     `expiries` are the sessions that the server let expire, with the virtual time (s).
     """
 
     requests: list[Request] = field(default_factory=list)
     sessions: dict[int, Session] = field(default_factory=dict)
     complaints: list[tuple[str, str]] = field(default_factory=list)
+    complained: list[int] = field(default_factory=list)
     expiries: list[tuple[int, float]] = field(default_factory=list)
     connections: int = 0
 
-    def complain(self, prop: str, what: str) -> None:
-        """A property is broken, and a client saw it."""
+    def complain(self, prop: str, what: str, number: int) -> None:
+        """A property is broken, and a client saw it with the event of that number."""
         self.complaints.append((prop, what))
+        self.complained.append(number)

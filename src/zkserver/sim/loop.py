@@ -21,6 +21,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from zkserver.sim import observer
+
 if TYPE_CHECKING:
     from zkserver.sim.network import Network
 
@@ -55,15 +57,22 @@ class Life:
         self.context.run(_life.set, self)
         self.exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
         self.signal_handlers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
-        # Kept until the world ends: a task that is collected would run its clean-up.
+        # Kept until the world ends: a task that is collected would run its clean-up, and at a
+        # time that is the collector's choice.
         self.tasks: list[asyncio.Task[Any]] = []
+        self._kept_limit = 64
         self._held: list[asyncio.Handle] = []
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine in this life."""
-        task = self.loop.create_task(coroutine, context=self.context)
+        return self.loop.create_task(coroutine, context=self.context)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Hold on to a task of this life; those that are done may go."""
         self.tasks.append(task)
-        return task
+        if len(self.tasks) > self._kept_limit:
+            self.tasks = [each for each in self.tasks if not each.done()]
+            self._kept_limit = 64 + 2 * len(self.tasks)
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Run a function in this life, soon."""
@@ -77,18 +86,29 @@ class Life:
 
     def pause(self) -> None:
         """Stop as SIGSTOP does."""
+        if self.alive and not self.paused:
+            self._tell(observer.PAUSES)
         self.paused = True
 
     def resume(self) -> None:
         """Go on with what has gathered, in order."""
+        if self.alive and self.paused:
+            self._tell(observer.GOES_ON)
         self.paused = False
         held, self._held = self._held, []
         self.loop.put_back(held)
 
     def end(self) -> None:
         """Nothing of this life runs any more."""
+        if self.alive:
+            self._tell(observer.ENDS)
         self.alive = False
         self._held.clear()
+
+    def _tell(self, what: str) -> None:
+        network = self.loop.network
+        if network is not None and network.observer is not None:
+            network.observer.life(self.host, what)
 
     def admits(self, handle: asyncio.Handle) -> bool:
         """Whether a callback may run now; one that has to wait is kept."""
@@ -203,6 +223,15 @@ class SimLoop(asyncio.BaseEventLoop):
         handle = _Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """A task of the caller's life, or of that in the option `context`."""
+        task: asyncio.Task[Any] = super().create_task(coro, **options)
+        context = options.get("context")
+        life = _life.get() if context is None else context.get(_life)
+        if life is not None:
+            life.keep(task)
+        return task
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 

@@ -14,7 +14,9 @@ from typing import Any, cast
 
 from zkserver.base.config import Config
 from zkserver.base.errors import ExitCode, FatalError
+from zkserver.runtime import tree_sender
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.runtime.storage_thread import Job, Order, StorageThread, carry_out
 from zkserver.sim.disk import SimDisk
@@ -271,6 +273,16 @@ class SimMachine(Machine):
         )
         snapshots.machine = self
         return snapshots
+
+    def send_tree(
+        self,
+        loop: asyncio.AbstractEventLoop,  # noqa: ARG002
+        link: QuorumLink,
+        pieces: tree_sender.Pieces,
+    ) -> None:
+        """All at once, in no virtual time; the network has it then."""
+        for piece in pieces():
+            link.write(piece)
 
     def hold_collector(self) -> None:
         """The collector is the test's own affair."""

@@ -22,6 +22,8 @@ Id = tuple[int, int]
 NODEEXISTS = int(ErrorCode.NODEEXISTS)
 NONODE = int(ErrorCode.NONODE)
 BADVERSION = int(ErrorCode.BADVERSION)
+# What came from a server that its client had left, or when the session was over.
+REFUSED = (int(ErrorCode.SESSIONMOVED),), (int(ErrorCode.SESSIONEXPIRED),)
 
 
 class Version(NamedTuple):
@@ -103,7 +105,9 @@ def build(history: History, log: list[Txn]) -> Model:
         if request.kind in words.WRITES
     }
     model = Model()
-    for session_id, cxid, zxid, _, kind, _ in log:
+    for session_id, cxid, zxid, _, kind, body in log:
+        if kind == op.ERROR and body in REFUSED:
+            continue
         request = asked.get((session_id, cxid))
         if request is not None and kind != op.CREATE_SESSION:
             model.apply(request, zxid)

@@ -19,6 +19,7 @@ from typing import Any
 from zkserver.sim.events import EventLog
 from zkserver.sim.grudges import Grudge
 from zkserver.sim.loop import NOBODY, Life, SimLoop
+from zkserver.sim.observer import BEGINS, Observer
 from zkserver.sim.transport import End
 
 Pair = tuple[str, str]
@@ -83,6 +84,7 @@ class Network:
         self._slowness: dict[Pair, float] = {}
         self._refusing: dict[str, None] = {}
         self._next_port = 50_000
+        self.observer: Observer | None = None
         loop.network = self
 
     # Hosts
@@ -91,6 +93,8 @@ class Network:
         """A new life of a host; the one before must have ended."""
         life = self.lives[host] = Life(self.loop, host)
         self.all_lives.append(life)
+        if self.observer is not None:
+            self.observer.life(host, BEGINS)
         return life
 
     def kill(self, host: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from zkserver.base.config import Config, defaults
@@ -24,6 +25,7 @@ from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.loop import Deadlock
 from zkserver.sim.standalone import Standalone
 from zkserver.sim.world import World
+from zkserver.sim.zab_history import ZabHistory
 from zkserver.storage import recovery
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout, StorageError, sorted_logs
@@ -73,7 +75,10 @@ class Options:
 
 @dataclass
 class Report:
-    """What came of a run. `events` are its lines, `digest` their digest."""
+    """What came of a run. `events` are its lines, `digest` their digest.
+
+    `evidence` and `zab` are what the verdicts are of.
+    """
 
     seed: int | str
     options: object
@@ -84,6 +89,8 @@ class Report:
     requests: int = 0
     answered: int = 0
     fault_count: int = 0
+    evidence: Evidence | None = field(default=None, repr=False)
+    zab: ZabHistory | None = field(default=None, repr=False)
 
     @property
     def broken(self) -> list[Verdict]:
@@ -263,11 +270,21 @@ def logged(disk: Disk) -> list[Txn]:
     return sorted(found, key=lambda txn: txn[2])
 
 
-def simulate(seed: int | str, bug: str | None = None, options: Options | None = None) -> Report:
-    """One run. The same seed, bug and options give the same report."""
+def simulate(
+    seed: int | str,
+    bug: str | None = None,
+    options: Options | None = None,
+    watch: Callable[[Run], None] | None = None,
+) -> Report:
+    """One run. The same seed, bug and options give the same report.
+
+    `watch` is given the run before it begins, to look on.
+    """
     chosen = Options.of(seed) if options is None else options
     with World(seed) as world:
         run = Run(world, chosen, bug)
+        if watch is not None:
+            watch(run)
         try:
             world.run("nemesis", run.play())
         except Deadlock as error:
@@ -291,4 +308,5 @@ def simulate(seed: int | str, bug: str | None = None, options: Options | None = 
             len(run.history.requests),
             sum(request.outcome == words.DONE for request in run.history.requests),
             run.fault_count,
+            evidence,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zkserver.base.config import Config
 from zkserver.runtime.standalone import StandaloneProcess
 from zkserver.sim.host import SimHost, Simulated
+from zkserver.sim.observer import SERVING
 from zkserver.sim.world import World
 from zkserver.tree.tree import DataTree
 
@@ -17,6 +18,9 @@ class SimProcess(Simulated, StandaloneProcess):
     def _start_storage(self) -> None:
         super()._start_storage()
         self.server_is_up = True
+        observer = self.machine.world.network.observer
+        if observer is not None:
+            observer.peer_state(self.machine.host, SERVING, "")
 
 
 class Standalone(SimHost[SimProcess]):

@@ -37,8 +37,9 @@ class Flight:
 class StateChange:
     """From `at_s` on, `host` is in `state`.
 
-    States are LOOKING, FOLLOWING, LEADING, OBSERVING, and of the host itself DOWN and
-    PAUSED. `detail` is free text; "epoch 5" in it is the epoch drawn for a leader.
+    States are LOOKING, FOLLOWING, LEADING, OBSERVING, SERVING of a standalone server, and of
+    the host itself DOWN and PAUSED. `detail` is free text; "epoch 5" in it is the epoch drawn
+    for a leader, in hex as in zxids.
     """
 
     at_s: float

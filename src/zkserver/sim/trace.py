@@ -37,7 +37,7 @@ PLACEHOLDER = "__STORY__"
 CLASSES = {
     "votes": (),
     "discovery": ("FOLLOWERINFO", "OBSERVERINFO", "LEADERINFO", "ACKEPOCH"),
-    "synchronisation": ("DIFF", "TRUNC", "SNAP", "NEWLEADER", "UPTODATE"),
+    "synchronisation": ("DIFF", "TRUNC", "SNAP", "TREE", "NEWLEADER", "UPTODATE"),
     "requests": ("REQUEST", "REVALIDATE", "SYNC"),
     "proposals": ("PROPOSAL",),
     "acks": ("ACK",),

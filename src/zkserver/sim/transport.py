@@ -120,6 +120,9 @@ class End(asyncio.Transport):
         """Send; after the connection is lost, nothing happens."""
         if self._closed or not data or not self.life.alive:
             return
+        observer = self._network.observer
+        if observer is not None:
+            observer.written(self, bytes(data))
         self._buffer += data
         self._pump()
         if len(self._buffer) > self._high and not self._writing_paused:
@@ -165,6 +168,7 @@ class End(asyncio.Transport):
         self._line.clear()
         self._closing = self._closed = self._vanished = True
         self._network.ends.pop(self, None)
+        self._tell_closed()
 
     def drop_silently(self) -> None:
         """This side is lost, and the other is not told until it sends."""
@@ -197,8 +201,14 @@ class End(asyncio.Transport):
     def _gone(self, error: OSError | None) -> None:
         if not self._line:
             self._network.ends.pop(self, None)
+        self._tell_closed()
         if self._protocol is not None:
             self.life.call(self._protocol.connection_lost, error)
+
+    def _tell_closed(self) -> None:
+        observer = self._network.observer
+        if observer is not None:
+            observer.closed(self)
 
     # Sending
 
@@ -319,6 +329,9 @@ class End(asyncio.Transport):
             self._arrived.clear()
             loop = self._network.loop
             self._network.at(loop.time(), self.peer.consumed, len(data))
+            observer = self._network.observer
+            if observer is not None:
+                observer.delivered(self, data)
             protocol.data_received(data)
             self._wake_reader()
         elif self._eof_arrived:

@@ -60,6 +60,7 @@ class World:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.network.observer = self.events.listener = None
         root = logging.getLogger()
         if self._log_before is not None:
             root.handlers, level = self._log_before

@@ -45,6 +45,7 @@ DIGEST_LOG_LIMIT = 1024
 OK = 0
 CREATE = op.CREATE
 SET_DATA = op.SET_DATA
+_PLAIN = (SET_DATA, CREATE)
 NONODE = int(ErrorCode.NONODE)
 NODEEXISTS = int(ErrorCode.NODEEXISTS)
 EMPTY_STAT = pack_stat(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -176,20 +177,46 @@ class DataTree:
 
     def _apply_and_sum(self, txn: Txn) -> Result:
         """Apply a transaction; the tree digest moves by what its znodes' shares do."""
+        body: Any
         session_id, _, zxid, time_ms, kind, body = txn
-        touched = self._touched(session_id, kind, body)
-        before = self._shares(touched)
-        if kind == op.MULTI:
-            result = self._apply_multi(session_id, zxid, time_ms, body)
+        if kind in _PLAIN and body[0] != b"/":
+            result, change = self._sum_plain(txn, body[0])
         else:
-            result = self._apply_one(session_id, zxid, time_ms, kind, body)
+            touched = self._touched(session_id, kind, body)
+            before = self._shares(touched)
+            if kind == op.MULTI:
+                result = self._apply_multi(session_id, zxid, time_ms, body)
+            else:
+                result = self._apply_one(session_id, zxid, time_ms, kind, body)
+            change = self._shares(touched) - before
         if zxid > self.last_zxid:
             self.last_zxid = zxid
-        self.digest = self.digest - before + self._shares(touched) & MASK64
+        self.digest = self.digest + change & MASK64
         self.digest_zxid = zxid
         if not zxid % DIGEST_LOG_INTERVAL:
             self.digest_log.append((zxid, self.digest))
         return result
+
+    def _sum_plain(self, txn: Txn, path: bytes) -> tuple[Result, int]:
+        """Apply a setData or a create, and tell by how much the shares of znodes change.
+
+        A setData changes its znode alone, a create its znode and the parent.
+        """
+        session_id, _, zxid, time_ms, kind, body = txn
+        share = self._share
+        if kind == SET_DATA:
+            before = share(path)
+            result = self._set_data(kind, zxid, time_ms, body)
+            return result, share(path) - before
+        parent_path = path.rpartition(b"/")[0]
+        before = share(parent_path)
+        result = self._apply_one(session_id, zxid, time_ms, kind, body)
+        added = share(path) if result[1] == OK else 0
+        return result, share(parent_path) + added - before
+
+    def _share(self, path: bytes) -> int:
+        node = self.nodes.get(path)
+        return 0 if node is None or path.startswith(PROC_CHILDREN) else node.digest(path)
 
     def _touched(self, session_id: int, kind: int, body: Any) -> set[bytes]:
         """The keys of all znodes that a transaction may change, its own and their parents'."""
@@ -204,12 +231,7 @@ class DataTree:
         return set()
 
     def _shares(self, paths: Iterable[bytes]) -> int:
-        nodes = self.nodes
-        return sum(
-            nodes[path].digest(path)
-            for path in paths
-            if path in nodes and not path.startswith(PROC_CHILDREN)
-        )
+        return sum(map(self._share, paths))
 
     def _apply_one(
         self, session_id: int, zxid: int, time_ms: int, kind: int, body: Any

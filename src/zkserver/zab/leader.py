@@ -49,6 +49,7 @@ from zkserver.zab.effects import (
 )
 from zkserver.zab.learner_handler import HandlerStep, LearnerHandler, Verifier
 
+_ACK = int(PacketType.ACK)
 LAST_COUNTER = 0xFFFFFFFF
 # From here on the leader looks for a quiet moment to make way for a new epoch.
 LATE_COUNTER = 0xFFF00000
@@ -66,6 +67,11 @@ class LeaderSettings(NamedTuple):
     config: bytes = b""
     snapshot_size_factor: float = synchronisation.DEFAULT_SNAPSHOT_SIZE_FACTOR
     force_snapshot: bool = False
+    # Learners that are sent a tree, or txns, at a time. Participants are never made to wait.
+    max_snap_syncs: int = 10
+    max_diff_syncs: int = 100
+    # How long a quorum may take to tell its epochs (ms); below 0 it is init_limit.
+    epoch_wait_ms: int = -1
 
 
 class Leader:
@@ -140,14 +146,23 @@ class Leader:
         limits = self.settings
         handler.heard_ms = self._now_ms
         acked = handler.acked
+        # ACKs come in runs, and each vouches for all before it.
+        newest = -1
+        last_proposed = self.last_proposed
         try:
             for packet in arrived:
                 if handler.step >= HandlerStep.ACKED:
-                    self._on_talk(handler, packet)
+                    if packet.type != _ACK:
+                        self._on_talk(handler, packet)
+                    elif newest < packet.zxid <= last_proposed:
+                        newest = packet.zxid
                 else:
                     self._on_handshake(handler, packet)
         except LinkError as error:
             self._close(handler, str(error))
+        # The answer to UPTODATE is no proposal's, and what was not proposed cannot be on disk.
+        if counter_of(newest) and epoch_of(newest) == self.epoch:
+            handler.take_ack(newest)
         if handler.step >= HandlerStep.ACKED:
             handler.deadline_ms = self._now_ms + limits.sync_limit * limits.tick_ms
         if handler.acked != acked:
@@ -175,8 +190,11 @@ class Leader:
         self._now_ms = now_ms
         limits = self.settings
         if self.phase is not Phase.BROADCAST:
-            if now_ms - self._phase_ms > limits.init_limit * limits.tick_ms:
+            waited_ms = now_ms - self._phase_ms
+            if waited_ms > limits.init_limit * limits.tick_ms:
                 self._end(f"no quorum in {self.phase.value} within {limits.init_limit} ticks")
+            elif not self.epoch and 0 <= limits.epoch_wait_ms < waited_ms:
+                self._end(f"no quorum has told its epochs within {limits.epoch_wait_ms} ms")
             return self._finish()
         for handler in list(self._handlers.values()):
             self._check(handler)
@@ -241,6 +259,16 @@ class Leader:
         return self._finish()
 
     @property
+    def learners(self) -> tuple[LearnerHandler, ...]:
+        """Who is connected; for others to look at."""
+        return tuple(self._handlers.values())
+
+    @property
+    def pending_syncs(self) -> int:
+        """How many proposals have a sync waiting behind them, as Java counts."""
+        return len(self._syncs)
+
+    @property
     def unapplied(self) -> tuple[Entry, ...]:
         """What is logged and not committed, oldest first."""
         return tuple(self._outstanding)
@@ -249,7 +277,7 @@ class Leader:
 
     def _on_handshake(self, handler: LearnerHandler, packet: Packet) -> None:
         if handler.step is HandlerStep.INFO:
-            handler.take_info(packet, self.settings.config_version)
+            handler.take_info(packet, self.settings.server_id, self.settings.config_version)
             self._on_info(handler)
         elif handler.step is HandlerStep.ACK_EPOCH:
             handler.take_epoch(packet)
@@ -266,9 +294,6 @@ class Leader:
             raise LinkError(f"a packet of type {packet.type} before it was asked for")
 
     def _on_info(self, handler: LearnerHandler) -> None:
-        if handler.server_id == self.settings.server_id:
-            # Its word would pass for that of this server's own disk.
-            raise LinkError(f"the learner has this leader's own id, {handler.server_id}")
         for other in list(self._handlers.values()):
             if other is not handler and other.server_id == handler.server_id:
                 self._close(other, f"learner {handler.server_id} has come again")
@@ -325,10 +350,11 @@ class Leader:
         plan = synchronisation.choose(
             handler.last_zxid, history, force_snapshot=self.settings.force_snapshot
         )
-        self._out.notes.append(
-            f"synchronises learner {handler.server_id} by {plan.kind.name} to "
-            f"0x{hex_zxid(plan.zxid)}, txns={len(plan.entries)}"
-        )
+        handler.is_sent_tree = plan.kind is synchronisation.SyncKind.SNAP
+        if not handler.is_participant and self._is_busy(handler.is_sent_tree):
+            self._close(handler, "too many learners are synchronised now; it will come again")
+            return
+        self._out.notes.append(f"synchronises learner {handler.server_id} by {plan.summary}")
         queue = [Packet(plan.kind.value, plan.zxid)]
         for zxid, data in plan.entries:
             queue.append(Packet(PacketType.PROPOSAL, zxid, data))
@@ -342,6 +368,14 @@ class Leader:
         put(self._out.send, handler.link, *queue)
         handler.step = HandlerStep.HISTORY
         handler.heard_ms = self._now_ms
+
+    def _is_busy(self, with_trees: bool) -> bool:
+        limit = self.settings.max_snap_syncs if with_trees else self.settings.max_diff_syncs
+        under_way = sum(
+            each.step is HandlerStep.HISTORY and each.is_sent_tree == with_trees
+            for each in self._handlers.values()
+        )
+        return under_way >= limit
 
     def _count_established(self) -> None:
         if self.phase is not Phase.SYNCHRONISATION or not self._is_quorum(self._established):
@@ -360,12 +394,8 @@ class Leader:
     # --- broadcast
 
     def _on_talk(self, handler: LearnerHandler, packet: Packet) -> None:
-        kind, zxid, data, authinfo = packet
-        if kind == PacketType.ACK:
-            # The answer to UPTODATE is no proposal's, and what was not proposed cannot be on disk.
-            if counter_of(zxid) and epoch_of(zxid) == self.epoch and zxid <= self.last_proposed:
-                handler.take_ack(zxid)
-        elif kind == PacketType.PING:
+        kind, _, data, authinfo = packet
+        if kind == PacketType.PING:
             self._out.touched += packets.parse_touches(data)
         elif kind == PacketType.REVALIDATE:
             self._out.revalidations.append(
@@ -392,18 +422,31 @@ class Leader:
                 return
 
     def _commit(self, upto: int) -> None:
-        handlers = [each for each in self._handlers.values() if each.is_forwarded]
-        while self._outstanding and self._outstanding[0][0] <= upto:
-            entry = zxid, data = self._outstanding.popleft()
-            self._committed.append(entry)
-            self._out.apply.append(entry)
-            self.last_processed = zxid
-            commit = Packet(PacketType.COMMIT, zxid)
-            inform = Packet(PacketType.INFORM, zxid, data)
-            for handler in handlers:
-                put(self._out.send, handler.link, commit if handler.is_participant else inform)
-            for link in self._syncs.pop(zxid, ()):
+        # A SYNC stands between the commits before it and those behind it.
+        stops = sorted(zxid for zxid in self._syncs if zxid < upto)
+        for stop in (*stops, upto):
+            self._commit_run(stop)
+            for link in self._syncs.pop(stop, ()):
                 self._send_sync(link)
+
+    def _commit_run(self, upto: int) -> None:
+        committed: list[Entry] = []
+        outstanding = self._outstanding
+        while outstanding and outstanding[0][0] <= upto:
+            committed.append(outstanding.popleft())
+            self._committed.append(committed[-1])
+        self._out.apply += committed
+        self.last_processed = upto
+        commits = [Packet(PacketType.COMMIT, zxid) for zxid, _ in committed]
+        informs: list[Packet] = []
+        for handler in self._handlers.values():
+            if not handler.is_forwarded:
+                continue
+            if handler.is_participant:
+                put(self._out.send, handler.link, *commits)
+            else:
+                informs = informs or [Packet(PacketType.INFORM, *entry) for entry in committed]
+                put(self._out.send, handler.link, *informs)
 
     def _send_sync(self, link: int) -> None:
         if link in self._handlers:

@@ -74,6 +74,8 @@ class _Step(Enum):
     ENDED = "has ended"
 
 
+_PROPOSAL = int(PacketType.PROPOSAL)
+_COMMIT = int(PacketType.COMMIT)
 # Steps in which packets wait in `_held`.
 _HOLDING = (_Step.TREE, _Step.STORING)
 _IGNORED_WHILE_SYNCHRONISING = (PacketType.PING, PacketType.REVALIDATE, PacketType.SYNC)
@@ -170,6 +172,15 @@ class Learner:
         """Send a client's write to the leader."""
         return self._ask(Packet(PacketType.REQUEST, -1, packets.build_request(request), authinfo))
 
+    def forward(self, requests: list[Packet], tokens: Iterable[object] = ()) -> Effects:
+        """Send clients' writes and syncs, ready as REQUEST; `tokens` are those of the syncs."""
+        if self._step is _Step.SERVING:
+            self._syncs.extend(tokens)
+            put(self._out.send, LEADER_LINK, *requests)
+        else:
+            self._out.notes.append("requests before this learner serves are dropped")
+        return self._finish()
+
     def sync(
         self, token: object, request: Request, authinfo: tuple[Id, ...] | None = None
     ) -> Effects:
@@ -200,7 +211,12 @@ class Learner:
             while self._held and self._step not in _HOLDING and self._step is not _Step.ENDED:
                 packet = self._held.popleft()
                 if self._step is _Step.SERVING or self._step is _Step.UPTODATE:
-                    self._on_broadcast(packet)
+                    if packet.type == _PROPOSAL:
+                        self._on_proposal(packet.zxid, packet.data or b"")
+                    elif packet.type == _COMMIT:
+                        self._commit(packet.zxid)
+                    else:
+                        self._on_broadcast(packet)
                 elif self._step is _Step.HISTORY:
                     self._on_history(packet)
                 elif self._step is _Step.CHOICE:
@@ -299,19 +315,23 @@ class Learner:
         for entry in self._pending:
             self._log_and_acknowledge(entry)
 
+    def _on_proposal(self, zxid: int, data: bytes) -> None:
+        """Log it and acknowledge it; one that was there is acknowledged only."""
+        last = self.last_logged
+        if zxid == last + 1 and (not self._pending or self._pending[-1][0] == last):
+            # The very next one, as nearly always.
+            self._pending.append((zxid, data))
+            self._out.writes.append(Append(zxid, data))
+            self.last_logged = zxid
+        elif not self._is_repeated(zxid):
+            self._pending.append((zxid, data))
+            self._log((zxid, data))
+        self._acknowledge(zxid)
+
     def _on_broadcast(self, packet: Packet) -> None:
-        kind, zxid, data, _ = packet
-        if kind == PacketType.PROPOSAL:
-            if self._is_repeated(zxid):
-                self._acknowledge(zxid)
-            else:
-                entry = (zxid, data or b"")
-                self._pending.append(entry)
-                self._log_and_acknowledge(entry)
-        elif kind == PacketType.COMMIT:
-            self._commit(zxid)
-        elif kind == PacketType.COMMITANDACTIVATE:
-            self._commit(zxid)
+        kind = packet.type
+        if kind == PacketType.COMMITANDACTIVATE:
+            self._commit(packet.zxid)
             self._activate(packet)
         elif kind in (PacketType.INFORM, PacketType.INFORMANDACTIVATE):
             entry = self._informed(packet)

@@ -46,6 +46,7 @@ class LearnerHandler:
         "deadline_ms",
         "heard_ms",
         "is_participant",
+        "is_sent_tree",
         "last_zxid",
         "link",
         "server_id",
@@ -57,6 +58,7 @@ class LearnerHandler:
         self.step = HandlerStep.INFO
         self.server_id = -1
         self.is_participant = False
+        self.is_sent_tree = False
         self.accepted_epoch = 0
         self.current_epoch = -1
         self.last_zxid = -1
@@ -73,13 +75,16 @@ class LearnerHandler:
         """Whether it gets proposals and commits as they come."""
         return self.step >= HandlerStep.HISTORY
 
-    def take_info(self, packet: Packet, config_version: int) -> None:
+    def take_info(self, packet: Packet, leader_id: int, config_version: int) -> None:
         """Its first packet. Raises `LinkError` for one that this leader cannot have."""
         if packet.type not in (PacketType.FOLLOWERINFO, PacketType.OBSERVERINFO):
             raise LinkError(f"the first packet has type {packet.type}, not FOLLOWERINFO")
         info = packets.parse_learner_info(packet.data)
         if info.server_id is None or info.protocol_version < packets.PROTOCOL_VERSION:
             raise LinkError("the learner speaks the protocol before LEADERINFO (3.3)")
+        if info.server_id == leader_id:
+            # Its word would pass for that of the leader's own disk.
+            raise LinkError(f"the learner has this leader's own id, {leader_id}")
         if info.config_version > config_version:
             raise LinkError(f"learner {info.server_id} has a newer configuration than the leader")
         self.server_id = info.server_id

@@ -1,0 +1,46 @@
+"""What of the configuration the cores of a peer are told, and what is worked out for its ports."""
+
+from __future__ import annotations
+
+from zkserver.base.config import Config
+from zkserver.zab.leader import LeaderSettings
+from zkserver.zab.learner import LearnerSettings
+
+
+def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSettings:
+    """What a leader is told; `config_text` is what NEWLEADER carries."""
+    return LeaderSettings(
+        server_id,
+        config.tick_time_ms,
+        config.init_limit_ticks,
+        config.sync_limit_ticks,
+        config.membership.version,
+        config_text,
+        config.snapshot_size_factor,
+        config.force_snapshot_sync,
+        config.max_concurrent_snap_syncs,
+        config.max_concurrent_diff_syncs,
+        config.leader_max_time_to_wait_for_epoch_ms,
+    )
+
+
+def of_learner(config: Config, server_id: int, *, is_observer: bool) -> LearnerSettings:
+    """What a learner is told."""
+    return LearnerSettings(
+        server_id,
+        is_observer,
+        config.tick_time_ms,
+        config.init_limit_ticks,
+        config.sync_limit_ticks,
+        config.membership.version,
+        config.sync_enabled
+        if config.observer_sync_enabled is None
+        else config.observer_sync_enabled,
+    )
+
+
+def introduction_timeout_ms(config: Config) -> int:
+    """How long (ms) a caller at the election port may take to say who it is."""
+    if config.quorum_cnxn_timeout_ms > 0:
+        return config.quorum_cnxn_timeout_ms
+    return config.tick_time_ms * config.sync_limit_ticks

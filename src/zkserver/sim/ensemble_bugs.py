@@ -1,0 +1,322 @@
+"""Planted bugs of the ensemble: a simulator that finds nothing proves nothing.
+
+Each bug is one name in `BUGS`, and one or a few classes that take the place of production ones
+(`ensemble_bugs_zab`, `ensemble_bugs_server`); production code has no switch for any of them.
+`simulate_ensemble(seed, plant=partial(plant, name))` is a run with one bug in all servers.
+
+A bug is found by a property that is invalid. Where the server itself notices that its tree or its
+history is another one than the leader's, it stops, and the property is Liveness ("ended by
+itself"): a digest that differs, a COMMIT of something else than is next, a log that does not read.
+
+`first_seed` is the first seed, from 0 on, whose run finds the bug, and `seeds_to_find` the bound
+that is kept to. Whoever changes a fault or its odds changes what the seeds mean; `report` tells
+the new numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from zkserver.sim import ensemble_bugs_server as server
+from zkserver.sim import ensemble_bugs_zab as zab
+from zkserver.sim.bugs import HastyMachine, TailMachine
+from zkserver.sim.checkers import INVALID
+from zkserver.sim.ensemble import SimPeer
+from zkserver.sim.ensemble_run import EnsembleRun, simulate_ensemble
+from zkserver.sim.machine import SimMachine
+from zkserver.sim.run import Report
+
+# How many seeds the report counts finds in.
+SAMPLE = 50
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug in one sentence, and how to plant it.
+
+    `breaks` is what it breaks: a property, with the JIRA of such a bug in Apache's server where
+    there is one. `parts` are attributes of the peer's class, `peer` its class, `machine` that of
+    the machine.
+    """
+
+    sentence: str
+    breaks: str
+    first_seed: int
+    seeds_to_find: int
+    parts: dict[str, type] = field(default_factory=dict)
+    peer: type[SimPeer] = SimPeer
+    machine: type[SimMachine] = SimMachine
+
+
+BUGS: dict[str, Bug] = {
+    "ack-before-fsync": Bug(
+        "A server reports what it has written before it is synced.",
+        "NoAckedWriteLost",
+        first_seed=0,
+        seeds_to_find=5,
+        machine=HastyMachine,
+    ),
+    "torn-tail-kept": Bug(
+        "A log goes on behind the torn tail of the last write before a crash.",
+        "RestoreEqualsLive",
+        first_seed=0,
+        seeds_to_find=5,
+        machine=TailMachine,
+    ),
+    "commit-without-quorum": Bug(
+        "The leader commits what its own disk has.",
+        "NoAckedWriteLost",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.CommitsAlone},
+    ),
+    "half-is-a-quorum": Bug(
+        "Half of the servers are a quorum.",
+        "OneLeaderPerEpoch",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.HalfIsEnough, "election_class": zab.HalfElects},
+    ),
+    "observer-in-quorum": Bug(
+        "An observer's acknowledgement counts for the quorum.",
+        "CommittedSurvive",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.CountsObservers, "learner_class": zab.AcknowledgingObserver},
+    ),
+    "leader-acks-unsynced": Bug(
+        "The leader counts its own acknowledgement before its disk has the txn.",
+        "CommittedSurvive",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.CountsItselfEarly},
+    ),
+    "stale-leader-writes": Bug(
+        "A leader that has lost its quorum goes on with the servers that are left.",
+        "NoAckedWriteLost",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.StaleLeader},
+    ),
+    "zxid-before-epoch": Bug(
+        "Votes are compared by zxid before epoch.",
+        "Liveness",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"election_class": zab.ZxidFirst},
+    ),
+    "vote-by-id": Bug(
+        "Votes are compared by server id alone; ACKEPOCH's check keeps the history safe.",
+        "Liveness",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"election_class": zab.IdFirst},
+    ),
+    "ackepoch-unchecked": Bug(
+        "Nobody's history is compared with the leader's at ACKEPOCH, and votes are compared by id.",
+        "CommittedSurvive",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"election_class": zab.IdFirst, "leader_class": zab.BelievesTheElection},
+    ),
+    "epoch-not-kept": Bug(
+        "After a restart a server's epochs are that of its last zxid.",
+        "OneLeaderPerEpoch",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=zab.ForgetfulOfEpochs,
+    ),
+    "epoch-before-history": Bug(
+        "currentEpoch is written before the history is durable.",
+        "CommittedSurvive (ZOOKEEPER-4643, 4646)",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.EpochBeforeHistory},
+    ),
+    "newleader-acked-unsynced": Bug(
+        "NEWLEADER is acknowledged with proposals still unsynced.",
+        "CommittedSurvive (ZOOKEEPER-3911)",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.AcknowledgesUnsynced},
+    ),
+    "early-commit-dropped": Bug(
+        "A COMMIT before UPTODATE is dropped.",
+        "CommittedSurvive (ZOOKEEPER-3023)",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.DropsEarlyCommits},
+    ),
+    "serves-before-uptodate": Bug(
+        "A learner serves clients from NEWLEADER on.",
+        "OneLeaderPerEpoch",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.ServesEarly},
+    ),
+    "trunc-one-short": Bug(
+        "TRUNC leaves one record too many.",
+        "PrefixConsistency",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.CutsOneShort},
+    ),
+    "tree-kept-at-trunc": Bug(
+        "TRUNC cuts the log and not the tree in memory.",
+        "EqualDigestAtEqualZxid",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=server.ForgetsCuts,
+    ),
+    "diff-skips-a-record": Bug(
+        "A DIFF leaves its first txn out.",
+        "TotalOrder (ZOOKEEPER-4925)",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.SkipsARecord},
+    ),
+    "outstanding-not-sent": Bug(
+        "A learner that joins is not sent what is proposed and not committed.",
+        "Liveness",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_class": zab.ForgetsTheOutstanding},
+    ),
+    "half-tree-kept": Bug(
+        "A tree that had not come whole when the link broke is kept.",
+        "RestoreEqualsLive (ZOOKEEPER-3642)",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_role_class": server.HalfTreeRole},
+    ),
+    "old-logs-kept": Bug(
+        "The logs from before a leader's tree stay.",
+        "PrefixConsistency",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=server.KeepsOldLogs,
+    ),
+    "tail-forgotten": Bug(
+        "What is logged and not committed at the end of a role is not in the tree.",
+        "RestoreEqualsLive (ZOOKEEPER-2845)",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={
+            "leader_role_class": server.ForgetfulLeaderRole,
+            "learner_role_class": server.ForgetfulLearnerRole,
+        },
+    ),
+    "empty-disk-votes": Bug(
+        "A server whose disk was lost votes as if it had never had one.",
+        "CommittedSurvive",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=server.TrustsItsEmptyDisk,
+    ),
+    "applied-out-of-order": Bug(
+        "Of two txns that are committed at once a learner applies the later one first.",
+        "TotalOrder",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.AppliesOutOfOrder},
+    ),
+    "applied-uncommitted": Bug(
+        "A follower applies a proposal when it comes.",
+        "CommittedSurvive",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.AppliesUncommitted},
+    ),
+    "read-overtakes-write": Bug(
+        "A read is served before its session's earlier write.",
+        "SessionOrder",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=server.HastyReads,
+    ),
+    "older-state-after-move": Bug(
+        "A client is served by a server that has not what it has seen.",
+        "SessionOrder",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=server.ServesOlderState,
+    ),
+    "sync-without-leader": Bug(
+        "A follower answers a sync by itself.",
+        "SyncedReads",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_role_class": server.SyncsAlone},
+    ),
+    "moved-session-writes": Bug(
+        "A request is taken from a server that its client has left.",
+        "SessionOrder",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"leader_role_class": server.IgnoresMoves},
+    ),
+    "follower-expires": Bug(
+        "A follower has sessions closed that are alive elsewhere.",
+        "Ephemerals",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_role_class": server.ExpiringRole},
+    ),
+    "touches-forgotten": Bug(
+        "The leader is not told which sessions followers hear of.",
+        "Ephemerals",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={"learner_class": zab.TouchesForgotten},
+    ),
+    "ephemeral-kept-at-failover": Bug(
+        "Sessions of an earlier leader are not closed when they expire.",
+        "Ephemerals",
+        first_seed=0,
+        seeds_to_find=5,
+        peer=server.CarelessHeir,
+    ),
+    "watch-lost-at-move": Bug(
+        "A client that brings its watches to a server is not told what it has missed.",
+        "WatchBeforeRead",
+        first_seed=0,
+        seeds_to_find=5,
+        parts={
+            "leader_role_class": server.DeafLeaderRole,
+            "learner_role_class": server.DeafLearnerRole,
+        },
+    ),
+}
+
+
+def plant(name: str, run: EnsembleRun) -> None:
+    """Give all servers of a run one bug. Raises KeyError for one that is not known."""
+    bug = BUGS[name]
+    peer: Any = type("Planted" + bug.peer.__name__, (bug.peer,), dict(bug.parts))
+    for host in run.hosts:
+        host.process_class = peer
+        host.machine_class = bug.machine
+
+
+def run(name: str, seed: int) -> Report:
+    """The run of a seed with a bug planted."""
+    return simulate_ensemble(seed, plant=partial(plant, name))
+
+
+def found_by(report: Report) -> list[str]:
+    """The properties that are invalid."""
+    return [verdict.name for verdict in report.verdicts if verdict.outcome == INVALID]
+
+
+def hunt(name: str, limit: int) -> int | None:
+    """The first seed, of `limit` from 0 on, that finds a bug; None if none does."""
+    return next((seed for seed in range(limit) if found_by(run(name, seed))), None)
+
+
+def report_lines(sample: int = SAMPLE) -> Iterator[str]:
+    """The table of bugs, as Markdown; it takes about a second per bug and seed."""
+    yield "| bug | what is wrong | it breaks | found by | first seed | of the first "
+    f"{sample} |"
