@@ -68,7 +68,7 @@ def _rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def raw_packet(kind: int, size: int) -> bytes:
-    return struct.pack(">iqi", kind, 0, size)
+    return struct.pack(">iqi", kind, 0, size) + bytes(4)
 
 
 FIRST_BYTES = {
@@ -396,11 +396,6 @@ BROKEN = {
         1,
         "committed 3300000004 after 3300000001: txns are missing",
     ),
-    "txn_that_does_not_read": (
-        [proposal(FIRST, b"\x00" * 9), Packet(PacketType.COMMIT, FIRST)],
-        1,
-        "0x3300000001",
-    ),
     "txn_of_an_unknown_type": (
         [proposal(FIRST, struct.pack(">qiqqi", 1, 1, FIRST, 1, 4711)), Packet(PacketType.COMMIT, FIRST)],
         1,
@@ -434,7 +429,10 @@ def test_a_leader_whose_history_does_not_fit_stops_the_server(alone, name: str) 
     ("packet", "line"),
     [
         (Packet(PacketType.UPTODATE, -1), "UPTODATE, though this learner serves already"),
-        (Packet(PacketType.INFORM, FIRST, b"x"), "INFORM is for observers"),
+        (Packet(PacketType.INFORM, FIRST, set_data_entry(FIRST)), "INFORM is for observers"),
+        (proposal(FIRST, bytes(9)), "a proposal 0x3300000001 with another txn, or with none"),
+        (proposal(FIRST, set_data_entry(FIRST + 5)), "a proposal 0x3300000001 with another txn"),
+        (Packet(PacketType.PROPOSAL, FIRST), "a proposal 0x3300000001 with another txn"),
         (Packet(PacketType.REVALIDATE, -1, b"x"), "a packet has 1 of 9 bytes of data"),
     ],
 )

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from zkserver.base import opcodes as op
 from zkserver.base.errors import LinkError
+from zkserver.base.zxid import hex_zxid
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute import txns
 from zkserver.jute.codec import JuteError, pack_int
@@ -35,6 +36,9 @@ from zkserver.storage import tree_stream
 from zkserver.storage.snapshot_reader import SnapshotError
 from zkserver.zab.effects import Effects, Entry, Phase
 from zkserver.zab.learner import Learner
+
+# What brings a txn. INFORMANDACTIVATE does as well, behind a number.
+_CARRYING = (PacketType.PROPOSAL, PacketType.INFORM)
 
 
 class LearnerPipeline:
@@ -280,8 +284,12 @@ class LearnerRole(Role):
     def _receive_packets(self, found: list[Packet]) -> None:
         start = 0
         for place, packet in enumerate(found, 1):
+            kind, zxid, entry, _ = packet
+            if kind in _CARRYING and (entry is None or txns.claimed_zxid(entry) != zxid):
+                # It would be on disk before anybody reads it.
+                raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
             # What is committed behind a SYNC is applied when that has been answered.
-            if packet.type == PacketType.SYNC or place == len(found):
+            if kind == PacketType.SYNC or place == len(found):
                 self._perform(self.core.received(found[start:place]))
                 start = place
         last = found[-1]
