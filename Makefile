@@ -24,8 +24,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 
-.PHONY: help venv serve test lint types house check bench peers differential simulate simulate-ci \
-	torture docs clean
+.PHONY: help venv serve test lint types house check bench peers differential mixed simulate \
+	simulate-ci torture docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo "make check         lint, types and the rules of the house"
 	@echo "make peers         install Apache ZooKeeper, its C library and Chromium from Debian"
 	@echo "make differential  a long comparison with Apache's server, reply by reply"
+	@echo "make mixed         every mix of five servers, Apache's and zkserver's"
 	@echo "make simulate      ensembles under faults in virtual time: SEEDS=1000 FIRST=0, or MINUTES=60;"
 	@echo "                   WORLD=--standalone for the standalone server"
 	@echo "make simulate-ci   fixed seeds and fresh ones of both, in less than four minutes"
@@ -106,6 +107,12 @@ peers:
 differential: $(TEST_INSTALLED)
 	ZKSERVER_DIFFERENTIAL_SEEDS=$(ZKSERVER_DIFFERENTIAL_SEEDS) $(BIN)/python -m pytest \
 		-q -rfEs --timeout 0 tests/peers/test_differential.py $(PYTEST_ARGS)
+
+# With ZKSERVER_PEER_CLASSPATH='/path/jars/*' against another version than Debian's.
+mixed: $(TEST_INSTALLED)
+	ZKSERVER_ALL_MIXES=1 $(BIN)/python -m pytest -q -rfEs --timeout 300 \
+		tests/peers/test_mixed_*.py tests/peers/test_migration.py tests/peers/test_bad_peers.py \
+		$(PYTEST_ARGS)
 
 # As long as told: MINUTES=60 takes fresh seeds, or those from FIRST on.
 simulate: $(INSTALLED)

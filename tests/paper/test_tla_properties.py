@@ -43,6 +43,8 @@ EXPECTED = re.compile(
     r"|silent for more than \d+ ticks"
     r"|owes an ACK for more than \d+ ticks"
 )
+# The note with which a synchronisation begins.
+ORDINARY = "synchronises "
 
 
 class Monitor:
@@ -59,7 +61,7 @@ class Monitor:
     def __call__(self, server, out):
         reasons = [reason for _, reason in out.closed]
         reasons += [out.ended] if out.ended is not None else []
-        self.triggered += out.notes
+        self.triggered += [note for note in out.notes if not note.startswith(ORDINARY)]
         self.triggered += [reason for reason in reasons if not EXPECTED.fullmatch(reason)]
         if isinstance(server.core, Leader) and out.phase in ESTABLISHED:
             self.epoch_leader.setdefault(server.core.epoch, set()).add(server.id)

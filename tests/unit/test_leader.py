@@ -284,3 +284,12 @@ def test_a_sync_stands_between_the_commits_before_it_and_those_behind_it() -> No
     out = leader.received(1, [ack(1), ack(2)])
     assert kinds(out, 1) == ["COMMIT", "SYNC", "COMMIT"]
     assert kinds(out, 2) == ["COMMIT", "COMMIT"]
+
+
+def test_a_learner_with_the_leaders_own_id_is_refused() -> None:
+    """Its promise would stand for one that this server's disk has not made yet."""
+    leader = make()
+    leader.link_up(1)
+    out = leader.received(1, [info(LEADER)])
+    assert out.closed == [(1, f"the learner has this leader's own id, {LEADER}")]
+    assert leader.epoch == 0

@@ -258,6 +258,11 @@ def _is_paths(cursor: Cursor) -> bool:
     return probe.position == probe.end and all(p is not None and p[:1] == b"/" for p in paths)
 
 
+def claimed_zxid(entry: bytes) -> int | None:
+    """The zxid that the header of an entry says; None if the entry is shorter than a header."""
+    return peek_zxid(entry) if len(entry) >= HEADER.size else None
+
+
 def peek_zxid(entry: bytes) -> int:
     """The zxid of a log entry, without decoding the rest."""
     zxid: int = codec.unpack_long(entry, 12)[0]

@@ -18,7 +18,7 @@ from zkserver.base import opcodes as op
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.zxid import hex_zxid
 from zkserver.jute import txns
-from zkserver.jute.codec import pack_int
+from zkserver.jute.codec import JuteError, pack_int
 from zkserver.jute.txns import DIGEST_VERSION, Txn
 from zkserver.session.tracker import SessionTracker
 from zkserver.tree.tree import CONFIG, DataTree
@@ -28,6 +28,15 @@ from zkserver.zab.effects import Entry
 # mzxid; mtime and version.
 _pack_modified = Struct(">q").pack
 _pack_changed = Struct(">qi").pack
+
+
+def unreadable(zxid: int, error: JuteError) -> FatalError:
+    """The end of a server that cannot read a txn: its tree would not be the leader's."""
+    return FatalError(
+        ExitCode.UNEXPECTED_ERROR,
+        f"the leader's txn 0x{hex_zxid(zxid)} is none that this server knows ({error}). "
+        "A newer ZooKeeper may have made it",
+    )
 
 
 class Database:
@@ -120,7 +129,10 @@ class Database:
 
     def apply(self, entry: Entry) -> None:
         """Apply a txn while nobody is served. Raises `FatalError` where trees differ."""
-        txn, digest = txns.decode(entry[1])
+        try:
+            txn, digest = txns.decode(entry[1])
+        except JuteError as error:
+            raise unreadable(entry[0], error) from error
         self.tree.apply(txn)
         self.compare(entry[0], digest)
         self.note_session(txn)

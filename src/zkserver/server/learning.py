@@ -25,7 +25,7 @@ from zkserver.jute.txns import Txn
 from zkserver.prep.prep import decode_record
 from zkserver.server import watching
 from zkserver.server.connection import CLOSED, OPEN, Connection
-from zkserver.server.database import Database
+from zkserver.server.database import Database, unreadable
 from zkserver.server.leading import FORWARDED, LOCAL_READS
 from zkserver.server.pipeline import SESSION_KINDS, has_moved, reply, session_changed
 from zkserver.server.role import Role, RoleHost
@@ -36,6 +36,9 @@ from zkserver.storage import tree_stream
 from zkserver.storage.snapshot_reader import SnapshotError
 from zkserver.zab.effects import Effects, Entry, Phase
 from zkserver.zab.learner import Learner
+
+# What brings a txn. INFORMANDACTIVATE does as well, behind a number.
+_CARRYING = (PacketType.PROPOSAL, PacketType.INFORM)
 
 
 class LearnerPipeline:
@@ -171,7 +174,10 @@ class LearnerPipeline:
         tree = server.tree
         done = 0
         for zxid, entry in entries:
-            txn, digest = txns.decode(entry)
+            try:
+                txn, digest = txns.decode(entry)
+            except JuteError as error:
+                raise unreadable(zxid, error) from error
             result = tree.apply(txn)
             self._database.compare(zxid, digest)
             if tree.fired:
@@ -269,20 +275,25 @@ class LearnerRole(Role):
                 if not found:
                     break
                 self._receive_packets(found)
-        except (LinkError, SnapshotError) as error:
+        except LinkError as error:
             self.link_down(str(error))
+        except SnapshotError as error:
+            self.link_down(f"the leader's tree does not read: {error}")
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
         start = 0
         for place, packet in enumerate(found, 1):
+            kind, zxid, entry, _ = packet
+            if kind in _CARRYING and (entry is None or txns.claimed_zxid(entry) != zxid):
+                # It would be on disk before anybody reads it.
+                raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
             # What is committed behind a SYNC is applied when that has been answered.
-            if packet.type == PacketType.SYNC or place == len(found):
+            if kind == PacketType.SYNC or place == len(found):
                 self._perform(self.core.received(found[start:place]))
                 start = place
         last = found[-1]
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
-            self.host.note(f"receives the leader's tree of 0x{hex_zxid(last.zxid)}")
             self._tree_zxid = last.zxid
             tree = self.database.make_tree()
             # The old tree makes room; if the role ends now, it is read again from disk.

@@ -277,7 +277,7 @@ class Leader:
 
     def _on_handshake(self, handler: LearnerHandler, packet: Packet) -> None:
         if handler.step is HandlerStep.INFO:
-            handler.take_info(packet, self.settings.config_version)
+            handler.take_info(packet, self.settings.server_id, self.settings.config_version)
             self._on_info(handler)
         elif handler.step is HandlerStep.ACK_EPOCH:
             handler.take_epoch(packet)
@@ -354,6 +354,7 @@ class Leader:
         if not handler.is_participant and self._is_busy(handler.is_sent_tree):
             self._close(handler, "too many learners are synchronised now; it will come again")
             return
+        self._out.notes.append(f"synchronises learner {handler.server_id} by {plan.summary}")
         queue = [Packet(plan.kind.value, plan.zxid)]
         for zxid, data in plan.entries:
             queue.append(Packet(PacketType.PROPOSAL, zxid, data))

@@ -264,6 +264,8 @@ class Learner:
             self._step = _Step.TREE
         else:
             raise LinkError(f"a packet of type {kind} where DIFF, TRUNC or SNAP was due")
+        name = PacketType(kind).name
+        self._out.notes.append(f"synchronises by {name} to 0x{hex_zxid(zxid)}")
         self._out.phase = Phase.SYNCHRONISATION
 
     def _on_history(self, packet: Packet) -> None:

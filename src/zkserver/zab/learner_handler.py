@@ -75,13 +75,16 @@ class LearnerHandler:
         """Whether it gets proposals and commits as they come."""
         return self.step >= HandlerStep.HISTORY
 
-    def take_info(self, packet: Packet, config_version: int) -> None:
+    def take_info(self, packet: Packet, leader_id: int, config_version: int) -> None:
         """Its first packet. Raises `LinkError` for one that this leader cannot have."""
         if packet.type not in (PacketType.FOLLOWERINFO, PacketType.OBSERVERINFO):
             raise LinkError(f"the first packet has type {packet.type}, not FOLLOWERINFO")
         info = packets.parse_learner_info(packet.data)
         if info.server_id is None or info.protocol_version < packets.PROTOCOL_VERSION:
             raise LinkError("the learner speaks the protocol before LEADERINFO (3.3)")
+        if info.server_id == leader_id:
+            # Its word would pass for that of the leader's own disk.
+            raise LinkError(f"the learner has this leader's own id, {leader_id}")
         if info.config_version > config_version:
             raise LinkError(f"learner {info.server_id} has a newer configuration than the leader")
         self.server_id = info.server_id

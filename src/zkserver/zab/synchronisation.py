@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from zkserver.base.zxid import counter_of, epoch_of
+from zkserver.base.zxid import counter_of, epoch_of, hex_zxid
 from zkserver.jute.quorum_packets import PacketType
 from zkserver.zab.committed_log import CommittedLog, follows
 from zkserver.zab.effects import Entry
@@ -54,6 +54,11 @@ class SyncPlan(NamedTuple):
     zxid: int
     entries: tuple[Entry, ...]
     reached: int
+
+    @property
+    def summary(self) -> str:
+        """What it is, for a line of log."""
+        return f"{self.kind.name} to 0x{hex_zxid(self.zxid)}, txns={len(self.entries)}"
 
 
 class LogOnDisk(Protocol):
