@@ -6,9 +6,9 @@ Whole ensembles take turns (`ensemble_servers` says how they pause). Four pairs,
    with all connections spread over the three servers; one client, through a follower and through
    the leader; then the leader is killed, again and again.
 2. `idle`: empty, for memory.
-3. `diff`: a follower is ended, 100,000 setData come, it is started again. The leader sends DIFF
-   however small the tree is (`snapshotSizeFactor` says so to both), else it would be a snapshot of
-   a thousand znodes.
+3. `diff`: a follower is ended, 100,000 setData come, it is started again. `commitLogCount` lets
+   both leaders keep that many transactions in memory, so that both send a DIFF; with the default
+   they would send a snapshot of this small tree.
 4. `snap`: a million znodes; a follower is ended, its version-2 emptied, and it is started again.
    Meanwhile setData come to the leader at a fixed rate, from before the start until it serves.
    Latency counts from the moment a request was due.
@@ -46,7 +46,7 @@ FAILOVER_PAUSE_S = 0.01
 SNAP_RATE = 1_000
 # A snapshot of a million znodes must arrive within initLimit on a slow disk, too.
 SNAP_SETTINGS = {"initLimit": 30}
-DIFF_SETTINGS = {"snapshotSizeFactor": 1000}
+DIFF_SETTINGS = {"commitLogCount": 150_000}
 
 Attempt = Callable[[str, Callable[[], None]], None]
 Pair = Sequence[Ensemble]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from servers import Contender, Server, Unmeasured, free_port, process_tree, rss_mb, settle
 
@@ -28,7 +28,7 @@ class Ensemble:
     contender: Contender
     members: list[Server]
     settings: Mapping[str, object]
-    paused: bool = field(default=False)
+    paused: bool = False
 
     @classmethod
     def new(

@@ -124,6 +124,15 @@ def test_markdown() -> None:
     ]
 
 
+def test_a_heading_stands_above_what_was_measured_and_nothing_else() -> None:
+    row = row_of([run(20, 3)], [run(10, 1)])
+    plain = tables.report([row], [], markdown=False)
+    assert tables.report([row], [], markdown=False, heading="Ensembles") == f"Ensembles:\n\n{plain}"
+    marked = tables.report([row], [], markdown=True, heading="Ensembles")
+    assert marked.splitlines()[:2] == ["### Ensembles", ""]
+    assert tables.report([], [], markdown=True, heading="Ensembles") == ""
+
+
 def test_text_columns_line_up_and_missing_figures_are_dashes() -> None:
     text = tables.report([row_of([run(1, 1)], []), row_of([], [])], [], markdown=False)
     head, rule, first, second = text.splitlines()
@@ -155,3 +164,44 @@ def test_the_table_has_the_works_that_were_promised() -> None:
         "set-50x1": (1.2, 1.7),
         "session": (1.3, 2),
     }
+
+
+def test_the_table_of_ensembles_has_the_works_that_were_promised() -> None:
+    works = tables.ENSEMBLE_WORKS
+    targets = {work.key: (work.throughput_target, work.per_cpu_target) for work in works}
+    assert targets == {
+        "e-set": (1.5, 2),
+        "e-create": (1.5, 2),
+        "e-get": (3, 6),
+        "e-mixed": (2, 3),
+    }
+
+
+def test_the_single_figures_of_ensembles_have_the_targets_that_were_promised() -> None:
+    singles = tables.ensemble_singles(1_000_000, 100_000, 1_000)
+    assert {key: one.target() for key, one in singles.items() if one.target()} == {
+        "e-set-1x1": "≤ 1",
+        "e-set-1x1-leader": "≤ 1",
+        "e-idle": "≤ 0.5",
+        "e-failover": "≤ 0.33",
+        "e-diff": "≤ 1",
+        "e-snap": "≤ 1",
+        "e-snap-p99": "< 100 ms",
+    }
+    for key, one in singles.items():
+        assert one.key == key
+        assert key.startswith(tables.ENSEMBLE_SINGLE_KEYS)
+    assert "a million znodes" in singles["e-snap"].title
+    assert "50,000 znodes" in tables.ensemble_singles(50_000, 1, 1)["e-snap"].title
+
+
+def test_figures_of_ensembles_do_not_share_their_values() -> None:
+    first = tables.ensemble_singles(1, 1, 1)["e-idle"]
+    first.zkserver.append(1.0)
+    assert tables.ensemble_singles(1, 1, 1)["e-idle"].zkserver == []
+
+
+def test_no_two_figures_have_one_key() -> None:
+    works = [work.key for work in (*tables.WORKS, *tables.ENSEMBLE_WORKS)]
+    keys = [*works, *tables.SINGLE_KEYS, *tables.ENSEMBLE_SINGLE_KEYS]
+    assert len(keys) == len(set(keys))
