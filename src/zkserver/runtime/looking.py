@@ -8,13 +8,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from zkserver.base.config import Config
 from zkserver.election.election import Effects, Election
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import Notification
+from zkserver.runtime import peer_settings
 from zkserver.runtime.election_port import ElectionPort
 
 Heard = Callable[[int, Notification], None]
 MakePort = Callable[[Heard, Callable[[], None]], ElectionPort]
+
+
+def election_port_of(
+    config: Config,
+    loop: asyncio.AbstractEventLoop,
+    report: Callable[..., None],
+    heard: Heard,
+    links_changed: Callable[[], None],
+) -> ElectionPort:
+    """The election port that a configuration describes."""
+    return ElectionPort(
+        config.server_id or 0,
+        {
+            member.server_id: [(each.host, each.election_port) for each in member.addresses]
+            for member in config.membership.members
+        },
+        loop,
+        heard,
+        links_changed,
+        report,
+        connect_timeout_ms=config.cnx_timeout_ms,
+        introduction_timeout_ms=peer_settings.introduction_timeout_ms(config),
+        tcp_keep_alive=config.tcp_keep_alive,
+        bind_retries=config.election_port_bind_retry,
+        bind_host="" if config.quorum_listen_on_all_ips else None,
+        multi_address_enabled=config.multi_address_enabled,
+    )
 
 
 class Looking:

@@ -11,7 +11,6 @@ committed is taken into the tree: the vote says what is on the disk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -24,11 +23,16 @@ from zkserver.election.election import Election, Timing
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
-from zkserver.runtime.election_port import ElectionPort
-from zkserver.runtime.looking import Heard, Looking
+from zkserver.runtime.looking import Looking, election_port_of
 from zkserver.runtime.machine import Machine
 from zkserver.runtime.peer_clients import PeerClients
-from zkserver.runtime.process import TICK_MS, Process
+from zkserver.runtime.process import (
+    QUICK_SYNC_MS,
+    QUICK_SYNCS,
+    SMALL_BATCH_SIZE,
+    TICK_MS,
+    Process,
+)
 from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
@@ -80,7 +84,10 @@ class PeerProcess(Process):
         self.role: LeaderRole | LearnerRole | None = None
         self.server: Server | None = None
         self.looking = Looking(
-            self._make_election(), self._make_election_port, loop, self.machine.now_ms
+            self._make_election(),
+            partial(election_port_of, config, loop, self.report),
+            loop,
+            self.machine.now_ms,
         )
         self.clients = PeerClients(
             config, self, loop, self._open_read_only, self.database.timeouts_ms
@@ -90,6 +97,7 @@ class PeerProcess(Process):
         self._ended: asyncio.Future[str] = loop.create_future()
         self._settled: asyncio.Future[None] | None = None
         self._flush_is_due = False
+        self._quick_syncs = 0
 
     def _make_database(self) -> Database:
         return Database(self.make_tree, self._committed_log())
@@ -103,26 +111,6 @@ class PeerProcess(Process):
             longest_interval_ms=self.config.max_notification_interval_ms,
         )
         return self.election_class(self.server_id, self.verifier, self.config_text, timing)
-
-    def _make_election_port(self, heard: Heard, links_changed: Callable[[], None]) -> ElectionPort:
-        config = self.config
-        return ElectionPort(
-            self.server_id,
-            {
-                member.server_id: [(each.host, each.election_port) for each in member.addresses]
-                for member in self.membership.members
-            },
-            self.loop,
-            heard,
-            links_changed,
-            self.report,
-            connect_timeout_ms=config.cnx_timeout_ms,
-            introduction_timeout_ms=peer_settings.introduction_timeout_ms(config),
-            tcp_keep_alive=config.tcp_keep_alive,
-            bind_retries=config.election_port_bind_retry,
-            bind_host="" if config.quorum_listen_on_all_ips else None,
-            multi_address_enabled=config.multi_address_enabled,
-        )
 
     # Life
 
@@ -194,7 +182,12 @@ class PeerProcess(Process):
         storage, layout = self._storage, self.layout
         token = role, job
         if isinstance(job, list):
-            storage.write(token, [entry for _, entry in job])
+            entries = [entry for _, entry in job]
+            if self._may_write_here(entries):
+                done: list[object] = [token]
+                self.loop.call_soon(self._stored, done, storage.write_here(entries))
+            else:
+                storage.write(token, entries)
         elif isinstance(job, StoreEpoch):
             work = partial(peer_storage.store_epoch, layout, job)
             storage.carry_out(token, work, closes_log=False)
@@ -209,8 +202,18 @@ class PeerProcess(Process):
                 )
             storage.carry_out(token, cut, closes_log=True)
 
+    def _may_write_here(self, entries: list[bytes]) -> bool:
+        """Whether the loop writes these itself rather than hand them to the thread."""
+        return (
+            self._quick_syncs >= QUICK_SYNCS
+            and len(entries) <= SMALL_BATCH_SIZE
+            and self._storage.is_free
+            and not self._snapshots.under_way
+        )
+
     def _stored(self, tokens: list[object], sync_ms: float) -> None:
         """Orders are durable: tell the roles that gave them."""
+        self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
         counts: dict[Role, int] = {}
         for token in tokens:
             if isinstance(token, tuple):

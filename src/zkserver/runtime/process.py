@@ -31,6 +31,11 @@ from zkserver.tree.tree import DataTree
 log = logs.get_log("server")
 
 TICK_MS = 100
+# A batch this small is written on the loop itself while the disk is quick: the last
+# QUICK_SYNCS syncs took no longer than QUICK_SYNC_MS, and no snapshot is being written.
+SMALL_BATCH_SIZE = 32
+QUICK_SYNCS = 16
+QUICK_SYNC_MS = 1.0
 
 
 class Process(ABC):

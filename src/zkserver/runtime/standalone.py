@@ -10,19 +10,18 @@ from zkserver.base.zxid import hex_zxid
 from zkserver.runtime import logs
 from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.machine import Machine
-from zkserver.runtime.process import TICK_MS, Process
+from zkserver.runtime.process import (
+    QUICK_SYNC_MS,
+    QUICK_SYNCS,
+    SMALL_BATCH_SIZE,
+    TICK_MS,
+    Process,
+)
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.run import Batch
 from zkserver.server.server import Server
 
 log = logs.get_log("server")
-
-# A batch this small is written on the loop itself while the disk is quick: the last
-# QUICK_SYNCS syncs took no longer than QUICK_SYNC_MS, and no snapshot is being written.
-SMALL_BATCH_SIZE = 32
-QUICK_SYNCS = 16
-QUICK_SYNC_MS = 1.0
-
 
 class StandaloneProcess(Process):
     """A running server that is alone; `Host` to it."""

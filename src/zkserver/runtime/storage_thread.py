@@ -52,6 +52,8 @@ class StorageThread:
         self._loop = loop
         self._written = written
         self._failed = failed
+        # Orders that were given and not reported yet.
+        self._given = 0
         # None: stop.
         self._queue: SimpleQueue[Order | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
@@ -62,11 +64,22 @@ class StorageThread:
 
     def write(self, token: object, entries: list[bytes]) -> None:
         """Log entries; their turn comes after all orders before."""
+        self._given += 1
         self._queue.put(Order(token, entries))
 
     def carry_out(self, token: object, job: Job, *, closes_log: bool) -> None:
         """Do a job in its turn; the log goes on in a new file if the job `closes_log`."""
+        self._given += 1
         self._queue.put(Order(token, [], job, closes_log))
+
+    @property
+    def is_free(self) -> bool:
+        """Whether every order has been reported."""
+        return not self._given
+
+    def _report(self, tokens: list[object], sync_ms: float) -> None:
+        self._given -= len(tokens)
+        self._written(tokens, sync_ms)
 
     def write_here(self, entries: list[bytes]) -> float:
         """Log entries on the calling thread and return what the sync took (ms).
@@ -126,7 +139,7 @@ class StorageThread:
                     entries = entries + more.entries
                     tokens.append(more.token)
                 writer.write(entries)
-            self._loop.call_soon_threadsafe(self._written, tokens, writer.last_sync_ms)
+            self._loop.call_soon_threadsafe(self._report, tokens, writer.last_sync_ms)
 
 
 def carry_out(job: Job, reading: Disk, writing: Disk, writer: TxnLogWriter | None) -> None:

@@ -160,15 +160,21 @@ class Role(ABC):
         host = self.host
         for line in out.notes:
             host.note(line)
+        is_broadcasting = self.phase is Phase.BROADCAST
+        if is_broadcasting:
+            # Nothing replaces the tree now, and what others wait for leaves before the disk is
+            # asked, which the loop may do itself.
+            self._transmit(out.send)
+            self._apply(out.apply)
         if out.writes:
             self._store(out.writes, out.send_synced)
         elif out.send_synced and self._batches:
             behind = self._batches[-1].send
             for link, queue in out.send_synced.items():
                 behind.setdefault(link, []).extend(queue)
-        if out.apply:
+        if not is_broadcasting:
             self._apply(out.apply)
-        self._transmit(out.send)
+            self._transmit(out.send)
         if out.send_synced and not self._batches:
             self._transmit(out.send_synced)
         self._answer(out)
@@ -218,6 +224,8 @@ class Role(ABC):
             self._hand_over(each)
 
     def _apply(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
         if self._is_replacing:
             self._held_entries += entries
             return
@@ -226,8 +234,7 @@ class Role(ABC):
         else:
             for entry in entries:
                 self.database.apply(entry)
-        if entries:
-            self.host.committed(entries)
+        self.host.committed(entries)
 
     def _transmit(self, queues: dict[int, list[Packet]]) -> None:
         transmit = self.host.transmit

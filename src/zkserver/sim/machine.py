@@ -78,6 +78,11 @@ class SimStorage:
         self._orders.append(Order(token, [], job, closes_log))
         self.next()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether every order has been reported."""
+        return not self._is_busy and not self._orders
+
     def next(self) -> None:
         """Begin with the next order, and with the entries that wait behind it."""
         if self._is_busy or not self._orders:
