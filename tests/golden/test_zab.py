@@ -24,6 +24,8 @@ writes the new output into the files; read the difference before you commit it. 
                                      leader=2: the data of an activation
     counter n1 HEX                   the leader has proposed that many txns (in effect)
     force-snapshot · status
+    our-leaders                      from now on leaders hold COMMITs back until UPTODATE, and make
+                                     way for a later promise; Apache's do neither
 """
 
 from __future__ import annotations

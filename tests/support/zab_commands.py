@@ -101,6 +101,8 @@ def step(world: World, line: str) -> None:
         world.servers[ids[0]].committed.clear()
     elif command == "force-snapshot":
         world.settings["force_snapshot"] = True
+    elif command == "our-leaders":
+        world.settings |= {"holds_commits": True, "makes_way": True}
     elif command == "status":
         status(world)
     else:
@@ -112,7 +114,7 @@ class Play:
 
     def __init__(self, *lines: str, **settings):
         self.world = World()
-        self.world.settings = settings
+        self.world.settings |= settings
         self.do(*lines)
 
     def do(self, *lines: str) -> list[str]:

@@ -187,7 +187,8 @@ class World:
         self.on_start = lambda _server: None
         self.on_role_end = lambda _server, _applied: None
         self.on_propose = lambda _server, _entries: None
-        self.settings = {}
+        # As Apache's leader does it; ours has stories of its own.
+        self.settings = {"holds_commits": False, "makes_way": False}
 
     def say(self, line):
         self.story.append(line)

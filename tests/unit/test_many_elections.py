@@ -145,7 +145,7 @@ def holdings() -> dict[str, int]:
     kinds = Counter(
         type(each).__name__
         for each in gc.get_objects()
-        if type(each).__module__.startswith("zkserver.") and not isinstance(each, tuple)
+        if str(type(each).__module__).startswith("zkserver.") and not isinstance(each, tuple)
     )
     return {
         **kinds,

@@ -45,13 +45,17 @@ from zkserver.storage import tree_stream
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
-from zkserver.zab.effects import LEADER_LINK, CutLog, Entry, EpochFile, StoreEpoch
-from zkserver.zab.leader import Leader, LeaderSettings
-from zkserver.zab.learner import Learner, LearnerSettings
+from zkserver.zab.effects import LEADER_LINK, Entry, EpochFile, Phase, StoreEpoch
+from zkserver.zab.leader import Leader
+from zkserver.zab.learner import Learner
+from zkserver.zab.settings import LeaderSettings, LearnerSettings
 
 log = logs.get_log("peer")
 
 AnyRole = TypeVar("AnyRole", LeaderRole, LearnerRole)
+# A role that came to nothing twice is not tried again at once.
+FIRST_PAUSE_MS = 10
+LONGEST_PAUSE_MS = 1000
 
 
 class PeerProcess(Process):
@@ -140,14 +144,15 @@ class PeerProcess(Process):
             self.unexpected(self.loop, {"message": "the peer's loop", "exception": error})
 
     async def _take_roles(self) -> None:
+        failures = 0
         while True:
             vote = await self._look()
-            if vote.leader == self.server_id:
-                await self._lead()
-            else:
-                await self._learn(vote)
+            role = self._lead() if vote.leader == self.server_id else self._learn(vote)
+            failures = 0 if await role else failures + 1
+            pause_ms = min(FIRST_PAUSE_MS << failures, LONGEST_PAUSE_MS) if failures > 1 else 0
             if self.state is PeerState.OBSERVING:
-                pause_ms = self.machine.random() * self.config.observer_election_delay_ms
+                pause_ms += round(self.machine.random() * self.config.observer_election_delay_ms)
+            if pause_ms:
                 await asyncio.sleep(pause_ms / 1000)
 
     def _make_protocol(self) -> asyncio.Protocol:
@@ -182,34 +187,24 @@ class PeerProcess(Process):
         storage, layout = self._storage, self.layout
         token = role, job
         if isinstance(job, list):
-            entries = [entry for _, entry in job]
-            if self._may_write_here(entries):
-                done: list[object] = [token]
-                self.loop.call_soon(self._stored, done, storage.write_here(entries))
-            else:
-                storage.write(token, entries)
+            self._log(token, [entry for _, entry in job])
         elif isinstance(job, StoreEpoch):
-            work = partial(peer_storage.store_epoch, layout, job)
-            storage.carry_out(token, work, closes_log=False)
+            storage.carry_out(
+                token, partial(peer_storage.store_epoch, layout, job), closes_log=False
+            )
         else:
             # What a snapshot under way holds may be about to go.
             self._snapshots.stop()
-            if isinstance(job, CutLog):
-                cut = partial(peer_storage.cut_log, layout, job.zxid)
-            else:
-                cut = partial(
-                    peer_storage.store_snapshot, layout, job.zxid, self.database, self.config
-                )
-            storage.carry_out(token, cut, closes_log=True)
+            work = peer_storage.replacement(layout, job, self.database, self.config)
+            storage.carry_out(token, work, closes_log=True)
 
-    def _may_write_here(self, entries: list[bytes]) -> bool:
-        """Whether the loop writes these itself rather than hand them to the thread."""
-        return (
-            self._quick_syncs >= QUICK_SYNCS
-            and len(entries) <= SMALL_BATCH_SIZE
-            and self._storage.is_free
-            and not self._snapshots.under_way
-        )
+    def _log(self, token: object, entries: list[bytes]) -> None:
+        """Log entries: a few by the loop itself while the disk is quick, else by the thread."""
+        is_quick = self._quick_syncs >= QUICK_SYNCS and not self._snapshots.under_way
+        if is_quick and len(entries) <= SMALL_BATCH_SIZE and self._storage.is_free:
+            self.loop.call_soon(self._stored, [token], self._storage.write_here(entries))
+        else:
+            self._storage.write(token, entries)
 
     def _stored(self, tokens: list[object], sync_ms: float) -> None:
         """Orders are durable: tell the roles that gave them."""
@@ -230,8 +225,8 @@ class PeerProcess(Process):
 
     def reload(self) -> None:
         """Read the database again from what is on the disk."""
-        self._read_database()
-        log.info("read the database again", zxid=f"0x{hex_zxid(self.database.last_zxid)}")
+        restored = self._read_database()
+        log.info("read the database again", zxid=f"0x{hex_zxid(restored.last_zxid)}")
 
     async def _look(self) -> Vote:
         self.state = PeerState.LOOKING
@@ -249,7 +244,8 @@ class PeerProcess(Process):
 
     # Roles
 
-    async def _lead(self) -> None:
+    async def _lead(self) -> bool:
+        """Lead; whether it came to serving."""
         config = self.config
         settings = peer_settings.of_leader(config, self.server_id, self.config_text)
         core = self._make_leader(settings)
@@ -271,7 +267,7 @@ class PeerProcess(Process):
         finally:
             if acceptor is not None:
                 acceptor.close()
-        await self._end(role, reason)
+        return await self._end(role, reason)
 
     def _make_leader(self, settings: LeaderSettings) -> Leader:
         return self.leader_class(
@@ -285,7 +281,8 @@ class PeerProcess(Process):
             self.machine.now_ms(),
         )
 
-    async def _learn(self, vote: Vote) -> None:
+    async def _learn(self, vote: Vote) -> bool:
+        """Follow or observe; whether it came to serving."""
         config = self.config
         self._note_state(f"of {vote.leader}")
         settings = peer_settings.of_learner(
@@ -312,7 +309,7 @@ class PeerProcess(Process):
         )
         if reason is not None:
             role.link_down(f"cannot connect to the leader: {reason}")
-        await self._end(role, await self._ended)
+        return await self._end(role, await self._ended)
 
     def _make_learner(self, settings: LearnerSettings) -> Learner:
         return self.learner_class(
@@ -329,8 +326,8 @@ class PeerProcess(Process):
         self._ended = self.loop.create_future()
         return role
 
-    async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> None:
-        """Close everything of a role, and wait until its writes are on disk."""
+    async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> bool:
+        """Close everything of a role, wait until its writes are on disk; whether it served."""
         log.info("the role has ended", role=self.state.name, reason=reason)
         self.role = self.server = self.clients.server = None
         role.close()
@@ -346,6 +343,7 @@ class PeerProcess(Process):
             self.reload()
         else:
             role.settle()
+        return role.phase is Phase.BROADCAST
 
     # Host of the roles
 

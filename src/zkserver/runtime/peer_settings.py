@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from zkserver.base.config import Config
-from zkserver.zab.leader import LeaderSettings
-from zkserver.zab.learner import LearnerSettings
+from zkserver.zab.settings import LeaderSettings, LearnerSettings
 
 
 def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSettings:

@@ -5,14 +5,17 @@ A job reads one disk and changes another; they are the same but in the simulated
 
 from __future__ import annotations
 
+from functools import partial
+
 from zkserver.base.config import Config
+from zkserver.runtime.storage_thread import Job
 from zkserver.server.database import Database
 from zkserver.storage import epochs as files
 from zkserver.storage import snapshot, truncation
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
 from zkserver.zab import epochs
-from zkserver.zab.effects import EpochFile, StoreEpoch
+from zkserver.zab.effects import CutLog, EpochFile, StoreEpoch, StoreSnapshot
 
 
 def recover_epochs(disk: Disk, layout: Layout, last_zxid: int) -> dict[EpochFile, int]:
@@ -31,6 +34,15 @@ def recover_epochs(disk: Disk, layout: Layout, last_zxid: int) -> dict[EpochFile
 def store_epoch(layout: Layout, job: StoreEpoch, _reading: Disk, writing: Disk) -> None:
     """Write an epoch file."""
     files.write_epoch(writing, layout.snapshot_folder, job.file.value, job.epoch)
+
+
+def replacement(
+    layout: Layout, job: CutLog | StoreSnapshot, database: Database, config: Config
+) -> Job:
+    """What puts another state in the place of the directory's."""
+    if isinstance(job, CutLog):
+        return partial(cut_log, layout, job.zxid)
+    return partial(store_snapshot, layout, job.zxid, database, config)
 
 
 def cut_log(layout: Layout, zxid: int, reading: Disk, writing: Disk) -> None:

@@ -24,7 +24,8 @@ from zkserver.sim.zab_history import ZabHistory
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import CommittedLog
 from zkserver.zab.effects import Effects, Entry, Phase
-from zkserver.zab.leader import Leader, LeaderSettings
+from zkserver.zab.leader import Leader
+from zkserver.zab.settings import LeaderSettings
 
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
@@ -112,7 +113,9 @@ class SimPeer(Simulated, PeerProcess):
         return CommittedLog(self.memory)
 
     def _make_leader(self, settings: LeaderSettings) -> Leader:
-        core = super()._make_leader(settings)
+        # Half of the runs send COMMITs before UPTODATE, as Apache's leader does.
+        holds_commits = self.machine.world.chance("early commits").random() < 0.5
+        core = super()._make_leader(settings._replace(holds_commits=holds_commits))
         if isinstance(core, ObservedLeader):
             core.observer = self
         return core

@@ -19,7 +19,8 @@ What it keeps true:
 
 The reign ends (`Effects.ended`) when a phase finds no quorum within initLimit, when no quorum was
 heard of within syncLimit, and when the zxid's counter is used up (ZOOKEEPER-1277): early, in a
-quiet moment, so that no client sees it, and at the last number in any case. The driver then closes
+quiet moment, so that no client sees it, and at the last number in any case; and when a voter comes
+that has promised a later epoch, to a leader that came to nothing. The driver then closes
 all links; what was logged and not committed is in `unapplied`.
 """
 
@@ -27,7 +28,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from zkserver.base.errors import ExitCode, FatalError, LinkError
 from zkserver.base.zxid import counter_of, epoch_of, hex_zxid, make_zxid
@@ -48,30 +48,12 @@ from zkserver.zab.effects import (
     put,
 )
 from zkserver.zab.learner_handler import HandlerStep, LearnerHandler, Verifier
+from zkserver.zab.settings import LeaderSettings
 
 _ACK = int(PacketType.ACK)
 LAST_COUNTER = 0xFFFFFFFF
 # From here on the leader looks for a quiet moment to make way for a new epoch.
 LATE_COUNTER = 0xFFF00000
-
-
-class LeaderSettings(NamedTuple):
-    """Who the leader is and how long it waits; limits are in ticks."""
-
-    server_id: int
-    tick_ms: int = 2000
-    init_limit: int = 10
-    sync_limit: int = 5
-    config_version: int = 0
-    # The last seen configuration as text: NEWLEADER carries it.
-    config: bytes = b""
-    snapshot_size_factor: float = synchronisation.DEFAULT_SNAPSHOT_SIZE_FACTOR
-    force_snapshot: bool = False
-    # Learners that are sent a tree, or txns, at a time. Participants are never made to wait.
-    max_snap_syncs: int = 10
-    max_diff_syncs: int = 100
-    # How long a quorum may take to tell its epochs (ms); below 0 it is init_limit.
-    epoch_wait_ms: int = -1
 
 
 class Leader:
@@ -116,6 +98,8 @@ class Leader:
         self._unsynced: deque[Write] = deque()
         self._now_ms = self._phase_ms = self._pinged_ms = self._counted_ms = now_ms
         self._has_ended = False
+        # From which step on a follower is sent COMMITs.
+        self._commits_from = HandlerStep.SERVING if settings.holds_commits else HandlerStep.HISTORY
         self._out = Effects()
 
     # --- events of the links, the disk and the clock
@@ -297,13 +281,21 @@ class Leader:
         for other in list(self._handlers.values()):
             if other is not handler and other.server_id == handler.server_id:
                 self._close(other, f"learner {handler.server_id} has come again")
-        if self.epoch:
+        if not self.epoch:
+            self._highest_accepted = max(self._highest_accepted, handler.accepted_epoch)
+            if handler.is_participant:
+                self._informed[handler.server_id] = None
+            self._fix_epoch()
+        elif self._makes_way_for(handler):
+            # It may follow no older reign, and would be left out for as long as this one lasts.
+            promised = f"{handler.accepted_epoch:x}, which is later than {self.epoch:x}"
+            self._end(f"server {handler.server_id} has promised epoch {promised}")
+        else:
             self._send_epoch(handler)
-            return
-        self._highest_accepted = max(self._highest_accepted, handler.accepted_epoch)
-        if handler.is_participant:
-            self._informed[handler.server_id] = None
-        self._fix_epoch()
+
+    def _makes_way_for(self, handler: LearnerHandler) -> bool:
+        is_later = handler.accepted_epoch > self.epoch
+        return is_later and handler.is_participant and self.settings.makes_way
 
     def _fix_epoch(self) -> None:
         if self._is_quorum(self._informed):
@@ -389,7 +381,9 @@ class Leader:
     def _send_up_to_date(self, handler: LearnerHandler) -> None:
         if self.phase is Phase.BROADCAST and handler.step is HandlerStep.ACKED:
             handler.step = HandlerStep.SERVING
-            put(self._out.send, handler.link, Packet(PacketType.UPTODATE, -1))
+            up_to_date = Packet(PacketType.UPTODATE, -1)
+            put(self._out.send, handler.link, up_to_date, *handler.held_commits)
+            handler.held_commits.clear()
 
     # --- broadcast
 
@@ -442,7 +436,9 @@ class Leader:
         for handler in self._handlers.values():
             if not handler.is_forwarded:
                 continue
-            if handler.is_participant:
+            if handler.is_participant and handler.step < self._commits_from:
+                handler.held_commits += commits
+            elif handler.is_participant:
                 put(self._out.send, handler.link, *commits)
             else:
                 informs = informs or [Packet(PacketType.INFORM, *entry) for entry in committed]

@@ -28,7 +28,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
-from typing import NamedTuple
 
 from zkserver.base.acl import Id
 from zkserver.base.errors import ExitCode, FatalError, LinkError
@@ -48,19 +47,7 @@ from zkserver.zab.effects import (
     StoreSnapshot,
     put,
 )
-
-
-class LearnerSettings(NamedTuple):
-    """Who the learner is and how long it waits; limits are in ticks."""
-
-    server_id: int
-    is_observer: bool = False
-    tick_ms: int = 2000
-    init_limit: int = 10
-    sync_limit: int = 5
-    config_version: int = 0
-    # Whether an observer logs what it is informed of (zookeeper.observer.syncEnabled).
-    sync_enabled: bool = True
+from zkserver.zab.settings import LearnerSettings
 
 
 class _Step(Enum):
@@ -231,11 +218,11 @@ class Learner:
             raise LinkError(f"LEADERINFO has to come first, not a packet of type {packet.type}")
         epoch = epoch_of(packet.zxid)
         answer = self.current_epoch
-        if epoch < self.accepted_epoch:
-            raise LinkError(
-                f"the leader's epoch {epoch:x} is less than the accepted {self.accepted_epoch:x}"
-            )
-        if epoch == self.accepted_epoch:
+        # An observer is in no quorum: nobody counts on what it has promised.
+        least = self.current_epoch if self.settings.is_observer else self.accepted_epoch
+        if epoch < least:
+            raise LinkError(f"the leader's epoch {epoch:x} is less than the accepted {least:x}")
+        if epoch <= self.accepted_epoch:
             # Promised before: counting it again could fix an epoch twice.
             answer = -1
         else:

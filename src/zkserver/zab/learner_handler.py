@@ -45,6 +45,7 @@ class LearnerHandler:
         "current_epoch",
         "deadline_ms",
         "heard_ms",
+        "held_commits",
         "is_participant",
         "is_sent_tree",
         "last_zxid",
@@ -65,6 +66,8 @@ class LearnerHandler:
         # The last proposal it has on disk, by its own word on this link.
         self.acked = -1
         self.heard_ms = now_ms
+        # COMMITs that wait for UPTODATE.
+        self.held_commits: list[Packet] = []
         # Until when it counts for the leader's quorum.
         self.deadline_ms = deadline_ms
         # (when sent, the last zxid sent then), oldest first: one for each time, not for each zxid.
