@@ -7,6 +7,7 @@ nobody can do without it.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,6 +73,19 @@ def launch(ensemble: EnsembleProcesses, numbers: Sequence[int]) -> None:
     """Start these, without waiting."""
     for number in numbers:
         ensemble.server(number).launch()
+
+
+def freeze(server: ServerProcess) -> None:
+    """SIGSTOP, and wait until no thread of it runs any more."""
+    process = server.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+
+    def is_frozen() -> bool:
+        tasks = Path(f"/proc/{process.pid}/task").iterdir()
+        return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
+    eventually(is_frozen)
 
 
 def stop_all(ensemble: EnsembleProcesses) -> None:
