@@ -18,13 +18,14 @@ SEEDS ?= 100
 FIRST ?=
 MINUTES ?=
 WORLD ?=
+SEED ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 
-.PHONY: help venv serve test lint types house check bench peers differential mixed simulate simulate-ci docs \
-	clean
+.PHONY: help venv serve test lint types house check bench peers differential mixed simulate \
+	simulate-ci torture docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -39,6 +40,7 @@ help:
 	@echo "make simulate      ensembles under faults in virtual time: SEEDS=1000 FIRST=0, or MINUTES=60;"
 	@echo "                   WORLD=--standalone for the standalone server"
 	@echo "make simulate-ci   fixed seeds and fresh ones of both, in less than four minutes"
+	@echo "make torture       random faults on ensembles of processes: MINUTES=10 SEED=…"
 	@echo "make docs          write docs/configuration.md"
 	@echo "make clean         remove $(VENV) and caches; data stay"
 
@@ -121,6 +123,9 @@ simulate: $(INSTALLED)
 simulate-ci: $(INSTALLED)
 	$(BIN)/zkserver simulate --seeds 150 --fresh 60 --minutes 2.8
 	$(BIN)/zkserver simulate --standalone --seeds 40 --fresh 20 --minutes 1
+
+torture: $(TEST_INSTALLED)
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 docs: $(INSTALLED)
 	$(BIN)/python -m zkserver.base.settings > docs/configuration.md.new

@@ -171,6 +171,22 @@ def test_reads_without_a_leader(started: Started) -> None:
         assert not answer["read_only"]
 
 
+def test_reads_need_no_local_sessions_here(tmp_path: Path) -> None:
+    with EnsembleProcesses(tmp_path, ZKSERVER * 2, properties=READS) as ensemble:
+        follower, leader = _numbers(ensemble)
+        port = ensemble.server(follower).port
+        with _client(ensemble, follower) as everybodys:
+            ensemble.server(leader).kill()
+            _until(lambda: four_letter_word(port, "isro") == "ro")
+            # What all know is not given back, and not declared over.
+            session = {"session_id": everybodys.session_id, "password": everybodys.password}
+            assert _is_refused(port, read_only=True, **session)
+        with _client(ensemble, follower, read_only=True, timeout_ms=1000) as client:
+            assert _err(client, wire.EXISTS, wire.read_request("/")) == 0
+            with pytest.raises(Closed):
+                client.receive()
+
+
 def test_local_sessions_expire_here(started: Started) -> None:
     ensemble = started(cfg=LOCAL)
     for number in _numbers(ensemble):

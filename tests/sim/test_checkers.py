@@ -128,6 +128,44 @@ def test_a_read_shows_the_znode_as_of_its_zxid(story: Story) -> None:
     assert story.broken() == ["SessionOrder"]
 
 
+def test_writes_of_a_session_take_effect_in_the_order_they_were_asked_in(story: Story) -> None:
+    first, second = (story.ask(ANN, words.SET, data=data) for data in (b"x", b"y"))
+    story.logged(ANN, second.xid, 2)
+    story.logged(ANN, first.xid, 3)
+    assert story.broken() == ["SessionOrder"]
+
+
+@pytest.mark.parametrize("code", [-118, -112])
+def test_a_request_that_was_refused_has_no_effect_and_no_place(story: Story, code: int) -> None:
+    """It came late, from a server that its client had left, or for a session that was over."""
+    first, second = (story.ask(ANN, words.SET, data=data) for data in (b"x", b"y"))
+    story.logged(ANN, second.xid, 2)
+    story.log.append((ANN, first.xid, 3, 0, op.ERROR, (code,)))
+    story.read(BOB, 3, stat(1, 2, 1), b"y")
+    assert story.broken() == []
+
+
+def test_a_sync_brings_what_was_answered_before_it(story: Story) -> None:
+    story.write(BOB, words.SET, 2, seen=stat(1, 2, 1))
+    story.answer(story.ask(ANN, words.SYNC), 2)
+    assert story.broken() == []
+    story.answer(story.ask(ANN, words.SYNC), 1)
+    assert "SyncedReads" in story.broken()
+
+
+def test_a_sync_may_miss_what_is_answered_after_it_was_asked(story: Story) -> None:
+    early = story.ask(ANN, words.SYNC)
+    story.write(BOB, words.SET, 2, seen=stat(1, 2, 1))
+    story.answer(early, 1)
+    assert story.broken() == []
+
+
+def test_a_leader_that_is_none_any_more_syncs_its_own_reign(story: Story) -> None:
+    story.write(BOB, words.SET, 1 << 32 | 1, seen=stat(1, 1 << 32 | 1, 1))
+    story.answer(story.ask(ANN, words.SYNC), 1)
+    assert story.broken() == []
+
+
 def test_an_event_comes_before_replies_of_its_zxid(story: Story) -> None:
     story.read(ANN, 1, stat(1, 1, 0), b"1", watch=True)
     story.write(BOB, words.SET, 2, seen=stat(1, 2, 1))

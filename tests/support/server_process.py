@@ -19,6 +19,7 @@ from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
+_given_ports: set[int] = set()
 LOG_TAIL_BYTES = 4000
 
 
@@ -27,15 +28,18 @@ class NotStarted(Exception):
 
 
 def free_port() -> int:
-    """A TCP port on which nobody listens now."""
+    """A TCP port on which nobody listens now, and that was not given before."""
     for _ in range(200):
         port = random.randint(20000, 31000)
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given_ports.add(port)
             return port
     raise NotStarted("no free port between 20000 and 31000")
 

@@ -127,7 +127,7 @@ class Seat:
         sessions = int(rows.get("zk_global_sessions", 0)) + int(rows.get("zk_local_sessions", 0))
         return Look(
             mode.partition(": ")[2],
-            f"epoch {self._epoch()}  zxid {zxid}  sessions {sessions}"
+            f"epoch {self._epoch()}  zxid {zxid:<11}  sessions {sessions}"
             f"  latency {rows.get('zk_avg_latency')} ms (max {rows.get('zk_max_latency')})",
         )
 

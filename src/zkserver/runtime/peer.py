@@ -265,8 +265,9 @@ class PeerProcess(Process):
             reason = await self._ended
         except OSError as error:
             reason = f"cannot listen for learners: {error}"
-        if acceptor is not None:
-            acceptor.close()
+        finally:
+            if acceptor is not None:
+                acceptor.close()
         await self._end(role, reason)
 
     def _make_leader(self, settings: LeaderSettings) -> Leader:
@@ -330,6 +331,7 @@ class PeerProcess(Process):
         log.info("the role has ended", role=self.state.name, reason=reason)
         self.role = self.server = self.clients.server = None
         role.close()
+        self._snapshots.let_go()
         links, self._links = self._links, {}
         for link in links.values():
             link.hang_up()

@@ -22,6 +22,7 @@ from zkserver.runtime import child, clock
 from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.logs import get_log
 from zkserver.server.server import Server
+from zkserver.server.stats import ServerStats
 from zkserver.storage import snapshot
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
@@ -36,10 +37,10 @@ _CHILD_NICENESS = 10
 class Snapshots:
     """Decides when a snapshot is due, and has one written at a time.
 
-    It is of the tree of the server that it was told to `use`.
+    It is of the tree of the server that it was told to `use`; without one, none is taken.
     """
 
-    _server: Server
+    _stats: ServerStats
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Snapshots:
         self._layout = layout
         self._roll_log = roll_log
         self._failed = failed
+        self._server: Server | None = None
         self._child = 0
         self._reader = -1
         self._started_ms = 0.0
@@ -79,6 +81,11 @@ class Snapshots:
     def use(self, server: Server) -> None:
         """From now on, snapshots are of this server's tree."""
         self._server = server
+        self._stats = server.stats
+
+    def let_go(self) -> None:
+        """The server is gone, and its tree must not be kept; a child goes on with its own."""
+        self._server = None
 
     @property
     def under_way(self) -> bool:
@@ -97,7 +104,7 @@ class Snapshots:
 
     def take(self) -> None:
         """Begin a snapshot of the tree as it is now, unless one is being written."""
-        if self._child:
+        if self._child or self._server is None:
             return
         self._started_ms = self._precise_ms()
         self._verify = (
@@ -114,7 +121,7 @@ class Snapshots:
             self._child, self._reader = child.start(self._write, _CHILD_NICENESS)
         except OSError as error:
             # No memory or process to be had. The log keeps everything until the next try.
-            self._server.stats.snapshot_errors += 1
+            self._stats.snapshot_errors += 1
             log.warn("no snapshot now: cannot start a process for it", reason=str(error))
             return
         self._report = b""
@@ -138,6 +145,8 @@ class Snapshots:
 
     def _save(self) -> dict[str, object]:
         config, server = self._config, self._server
+        if server is None:
+            return {"error": "there is no server"}
         tree = server.tree
         if self._verify and tree.compute_digest() != tree.digest:
             return {"digest_differs": True}
@@ -176,13 +185,13 @@ class Snapshots:
         if not self._report and os.WIFSIGNALED(status):
             # Killed from outside, perhaps for want of memory, which no disk is to blame for.
             # The log keeps everything until the next try.
-            self._server.stats.snapshot_errors += 1
+            self._stats.snapshot_errors += 1
             log.warn("no snapshot now: its process was killed", signal=os.WTERMSIG(status))
             return
         self._finish(json.loads(self._report) if self._report else {"error": "the child died"})
 
     def _finish(self, report: dict[str, object]) -> None:
-        stats = self._server.stats
+        stats = self._stats
         took_ms = round(self._precise_ms() - self._started_ms)
         if "error" in report:
             stats.snapshot_errors += 1

@@ -49,13 +49,19 @@ class Database:
         # The timeouts (ms) of sessions; while clients are served, `tracker` has them.
         self._timeouts_ms: dict[int, int] = {}
         self.tracker: SessionTracker | None = None
+        self._epoch_zxid = 0
+        self._history_zxid = -1
         self.digest_mismatches = 0
         self._has_agreed = False
 
     @property
     def last_zxid(self) -> int:
-        """The last zxid applied; -1 for a server that has no database yet."""
-        return self.tree.last_zxid
+        """The last zxid of the history; -1 for a server that has no database yet.
+
+        While clients are served the tree's may be the start of the epoch, which no txn has.
+        """
+        at_start = self._epoch_zxid and self.tree.last_zxid == self._epoch_zxid
+        return self._history_zxid if at_start else self.tree.last_zxid
 
     def replace(
         self,
@@ -98,14 +104,23 @@ class Database:
         """Timeouts by session id; a copy."""
         return dict(self._timeouts_ms) if self.tracker is None else self.tracker.timeouts()
 
-    def serve(self, tracker: SessionTracker) -> None:
-        """From now on a server keeps the sessions."""
+    def serve(self, tracker: SessionTracker, epoch_zxid: int) -> None:
+        """From now on a server keeps the sessions, in the epoch that begins at `epoch_zxid`.
+
+        Everybody who serves in an epoch is at its start at least: a client that has seen that
+        zxid is welcome everywhere, be it of a leader, or of a learner that was sent the tree then.
+        """
         self.tracker = tracker
+        self._history_zxid = self.last_zxid
+        self._epoch_zxid = epoch_zxid
+        self.tree.last_zxid = max(self.tree.last_zxid, epoch_zxid)
 
     def stop_serving(self) -> None:
-        """The server is gone; its sessions are not."""
+        """The server is gone; its sessions are not. The zxid is that of a txn again."""
         self._timeouts_ms = self.timeouts_ms()
         self.tracker = None
+        self.tree.last_zxid = self.last_zxid
+        self._epoch_zxid = 0
 
     def keep(self, entry: Entry) -> None:
         """Apply a logged txn of a role that has ended, and count it as history."""

@@ -293,11 +293,8 @@ class LeaderRole(Role):
     def _serve(self) -> None:
         server = self.server = self.host.open_server()
         self._reign_ms = self.host.now_ms()
-        # The start of the epoch counts, though no transaction has it: a learner that gets the
-        # tree now is told so, and its clients must be welcome here.
-        self.database.tree.last_zxid = make_zxid(self.core.epoch, 0)
         self.pipeline = self.pipeline_class(server, make_zxid(self.core.epoch, 0))
         server.pipeline = self.pipeline
-        self.database.serve(server.sessions)
+        self.database.serve(server.sessions, make_zxid(self.core.epoch, 0))
         self.host.serving(self.core.epoch)
         server.close_orphans()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from zkserver.base import opcodes as op
 from zkserver.base.errors import LinkError
-from zkserver.base.zxid import hex_zxid
+from zkserver.base.zxid import hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute import txns
 from zkserver.jute.codec import JuteError, pack_int
@@ -350,5 +350,5 @@ class LearnerRole(Role):
         mode = "observer" if self.core.settings.is_observer else "follower"
         self.pipeline = self.pipeline_class(server, self.database, mode)
         server.pipeline = self.pipeline
-        self.database.serve(server.sessions)
+        self.database.serve(server.sessions, make_zxid(self.core.leader_epoch, 0))
         self.host.serving(self.core.leader_epoch)

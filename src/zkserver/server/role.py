@@ -146,8 +146,7 @@ class Role(ABC):
         self.has_ended = True
         server, self.server = self.server, None
         if server is not None:
-            for connection in list(server.connections):
-                connection.close()
+            server.close()
             self.database.stop_serving()
 
     def settle(self) -> None:

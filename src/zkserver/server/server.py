@@ -144,6 +144,7 @@ class Server:
         self.chunk_ms = now_ms()
         self.chunk_wall_ms = 0
         self.outstanding_limit = config.global_outstanding_limit
+        self.is_closed = False
         self._throttled: dict[Connection, None] = {}
         self._per_address: dict[str, int] = {}
         # Connections that have not asked for a session yet, oldest first, and
@@ -160,6 +161,8 @@ class Server:
     def admit(self, address: str) -> str | None:
         """Why a new connection from `address` may not stay; None if it may."""
         config = self.config
+        if self.is_closed:
+            return "the server's role in its ensemble has ended"
         if 0 < config.max_cnxns <= len(self.connections):
             return f"too many connections (maxCnxns={config.max_cnxns})"
         if 0 < config.max_client_cnxns <= self._per_address.get(address, 0):
@@ -189,6 +192,18 @@ class Server:
         self.in_flight -= self.pipeline.abandoned(connection)
         connection.waiting.clear()
 
+    def close(self) -> None:
+        """Close all connections, admit none, and let go of everything that keeps this.
+
+        A cycle would outlive this server, and the tree with it, since nobody collects the old
+        generation.
+        """
+        self.is_closed = True
+        for connection in list(self.connections):
+            connection.close()
+        self.unflushed.clear()
+        del self.pipeline, self.containers
+
     def report(self, connection: Connection, reason: str) -> None:
         """Say in one line why a client's connection is closed."""
         self.host.report(
@@ -204,7 +219,10 @@ class Server:
         self._sessionless.pop(connection, None)
         self.stats.connection_requests += 1
         if not self.connection_throttle.admit(
-            self.now_ms(), self.host.random(), renew=request.session_id != 0
+            self.now_ms(),
+            self.host.random(),
+            renew=request.session_id != 0,
+            local=self.has_local_sessions,
         ):
             self.stats.connections_rejected += 1
             raise LinkError("too many connections at once (connection_throttle_tokens)")

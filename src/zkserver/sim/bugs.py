@@ -66,6 +66,7 @@ class HastyMachine(SimMachine):
         written: Callable[[list[object], float], None],
         failed: Callable[[FatalError], None],
     ) -> StorageThread:
+        """The storage that does so."""
         return cast(StorageThread, _HastyStorage(self, writer, written, failed))
 
 
@@ -147,6 +148,7 @@ class HastyProtocol(ClientProtocol):
     """Its connections serve reads at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Change the connection's class."""
         super().connection_made(transport)
         if self._connection is not None:
             self._connection.__class__ = _HastyConnection

@@ -1,8 +1,8 @@
-"""A client of the bare protocol in the simulated world, which writes down all it sees.
+"""A client of the bare protocol, which writes down all it sees; in the simulated world, for one.
 
 It keeps one session over many connections, pipelines its requests, sets watches and
 brings them along when it reconnects. On a lost connection what was not answered is
-of unknown outcome. It runs until `stop`.
+of unknown outcome. It runs until `stop`. On a loop of asyncio only `connect` has to differ.
 """
 
 from __future__ import annotations
@@ -160,7 +160,8 @@ class Link(asyncio.Protocol):
 class SimClient:
     """`servers` are hosts, one of which is taken by chance for each connection.
 
-    `think_s` is the longest pause between two rounds of requests.
+    `think_s` is the longest pause between two rounds of requests, `retry_s` that after a server
+    did not take the connection. On a server that says nothing for `reply_timeout_s` it gives up.
     """
 
     def __init__(
@@ -181,6 +182,8 @@ class SimClient:
         # Whether it asks for syncs, too.
         self.syncs = False
         self.link: Link | None = None
+        self.retry_s = 1.0
+        self.reply_timeout_s = REPLY_TIMEOUT_S
         self.chance: random.Random = world.chance(f"client {name}")
         self.last_zxid = 0
         self.session_id = 0
@@ -223,14 +226,20 @@ class SimClient:
             try:
                 servers = self.servers
                 server = servers[0] if len(servers) == 1 else self.chance.choice(servers)
-                _, link = await self.loop.create_connection(
-                    lambda: Link(self), server, self._port, give_up_s=REPLY_TIMEOUT_S
-                )
+                link = await self.connect(server)
             except OSError:
-                await self.pause(1.0)
+                await self.pause(self.retry_s)
                 continue
             await self._use(link)
             await self.pause(0.2)
+
+    async def connect(self, server: str) -> Link:
+        """A connection to a server. Raises OSError."""
+        link: Link
+        _, link = await self.loop.create_connection(
+            lambda: Link(self), server, self._port, give_up_s=self.reply_timeout_s
+        )
+        return link
 
     @property
     def is_done(self) -> bool:
@@ -254,7 +263,7 @@ class SimClient:
 
     async def _wait(self, link: Link) -> bool:
         """Until the waiter is done; False if the connection is lost by then."""
-        timer = self.loop.call_later(REPLY_TIMEOUT_S, link.abort)
+        timer = self.loop.call_later(self.reply_timeout_s, link.abort)
         await link.waiter
         timer.cancel()
         link.waiter = self.loop.create_future()

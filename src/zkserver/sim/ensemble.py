@@ -130,7 +130,7 @@ class SimPeer(Simulated, PeerProcess):
         self.observations.proposed(zxid, entry)
 
     def note_kept(self, entry: Entry) -> None:
-        """A logged txn is applied at the end of a role."""
+        """A txn is applied of which no commit is known."""
         number = self._number(f"keeps 0x{entry[0]:x}")
         self.observations.zab.kept(number, self.server_id, *entry)
 

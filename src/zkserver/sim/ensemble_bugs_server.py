@@ -46,6 +46,7 @@ class KeepsOldLogs(SimPeer):
     """The tree behind SNAP is stored, and everything that was there before stays."""
 
     def store(self, role: Role, job: Job) -> None:
+        """Saves the tree and no more."""
         if not isinstance(job, StoreSnapshot):
             super().store(role, job)
             return
@@ -121,6 +122,7 @@ class CarelessHeir(SimPeer):
     """Sessions that were opened under an earlier leader are not closed when they expire."""
 
     def open_server(self) -> Server:
+        """With a tracker that knows what it has inherited."""
         server = super().open_server()
         tracker = server.sessions
         tracker.__class__ = _Heir
@@ -187,6 +189,7 @@ class ServesOlderState(SimPeer):
     """A client is taken that has seen more than this server has."""
 
     def open_server(self) -> Server:
+        """With a server that does not ask."""
         server = super().open_server()
         server.__class__ = _Trusting
         return server

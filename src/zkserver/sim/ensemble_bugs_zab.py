@@ -69,6 +69,7 @@ class HalfElects(Election):
     """The election's half of `HalfIsEnough`: one rule for all."""
 
     def use(self, verifier: Any, config: bytes) -> None:
+        """Halves the verifier's demands."""
         super().use(_Half(verifier), config)
 
 
@@ -128,6 +129,7 @@ class CountsItselfEarly(ObservedLeader):
     """The leader's acknowledgement of its own proposal counts before its disk has it."""
 
     def propose(self, entries: Any) -> Effects:
+        """Acknowledged at once."""
         out = super().propose(entries)
         self._own_acked = self.last_proposed
         return out
@@ -140,6 +142,7 @@ class BelievesTheElection(ObservedLeader):
     """Nobody's history is compared with the leader's at ACKEPOCH."""
 
     def start(self) -> Effects:
+        """With a history that nobody can be ahead of."""
         self._best = NEVER_AHEAD
         return super().start()
 

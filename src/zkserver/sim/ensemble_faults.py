@@ -47,6 +47,7 @@ KINDS = (
     "kill joining",
     "power joining",
     "hop",
+    "depose",
     "bad disk",
 )
 
@@ -98,6 +99,8 @@ class Nemesis:
             offsets[host] = offsets.get(host, 0) + jump_ms
         elif kind == "hop":
             await self._hop()
+        elif kind == "depose":
+            await self._depose()
         elif kind == "bad disk":
             self._damage_disk()
         elif kind in ("slow disk", "failing sync", "full disk"):
@@ -120,6 +123,7 @@ class Nemesis:
         chance = self._chance
         if whom == "all":
             self._note(f"{what} all", "")
+            await self._wait_for_a_write(self._run.hosts)
             for each in self._run.hosts:
                 self._end_one(what, each, chance.random() * 5)
             return
@@ -129,30 +133,46 @@ class Nemesis:
 
     async def _end_busy(self, what: str, host: PeerHost) -> None:
         chance = self._chance
-        slow_chance, host.faults.slow_chance = host.faults.slow_chance, chance.random()
-        written = len(host.disk.operations)
-        for _ in range(300):
-            if len(host.disk.operations) != written:
-                break
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(chance.random() * 0.02)
-        host.faults.slow_chance = slow_chance
+        await self._wait_for_a_write([host])
         self._note(what, host.host)
         self._end_one(what, host, chance.random() * 8)
 
-    async def _end_joining(self, what: str) -> None:
-        """Ends one or all, while one that was away, or all, take over a leader's history.
+    async def _wait_for_a_write(self, hosts: list[PeerHost]) -> None:
+        """Until soon after one of them has written something, while slow disks sync it."""
+        chance = self._chance
+        before = [host.faults.slow_chance for host in hosts]
+        for host in hosts:
+            host.faults.slow_chance = chance.random()
+        written = sum(len(host.disk.operations) for host in hosts)
+        for _ in range(300):
+            if sum(len(host.disk.operations) for host in hosts) != written:
+                break
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(chance.random() * 0.02)
+        for host, slow_chance in zip(hosts, before, strict=True):
+            host.faults.slow_chance = slow_chance
 
-        What is acknowledged too early is lost then, if ever.
+    async def _end_joining(self, what: str) -> None:
+        """Ends one or all, while some that were away take over a leader's history.
+
+        Either one is away, or all but the leader, which then has a tail of its own that becomes
+        history in the next epoch. What is acknowledged too early is lost then, if ever.
         """
         run, chance = self._run, self._chance
-        away = chance.choice(run.voters)
-        self._note(f"{what} joining", f"{away.host} is away")
-        self._end_one("kill", away, 0.3 + chance.random() * 3)
-        await asyncio.sleep(chance.random() * 3)
         leader = self._leader()
-        if leader is not None and chance.random() < 0.7:
-            self._end_one("kill", leader, chance.random() * 4)
+        if leader is not None and chance.random() < 0.5:
+            away = [host for host in run.voters if host is not leader]
+            await self._wait_for_a_write([leader])
+        else:
+            away = [chance.choice(run.voters)]
+        self._note(f"{what} joining", "+".join(host.host for host in away) + " away")
+        for host in away:
+            self._end_one("kill", host, 0.3 + chance.random() * 3)
+        if len(away) == 1:
+            await asyncio.sleep(chance.random() * 3)
+            leader = self._leader()
+            if leader is not None and chance.random() < 0.7:
+                self._end_one("kill", leader, chance.random() * 4)
         for _ in range(PATIENCE_MS):
             joining = [host for host in run.hosts if host.is_joining]
             if joining:
@@ -160,10 +180,10 @@ class Nemesis:
             await asyncio.sleep(0.001)
         else:
             return
-        for host in run.hosts:
+        for host in joining:
             host.faults.slow_chance = 1.0
         await asyncio.sleep(chance.random() ** 2 * 0.02 * run.options.sync_ms)
-        for host in run.hosts:
+        for host in joining:
             host.faults.slow_chance = 0.0
         victims = run.hosts if chance.random() < 0.5 else joining
         self._note(f"{what} joining", "+".join(host.host for host in victims))
@@ -171,18 +191,43 @@ class Nemesis:
             self._end_one(what, host, chance.random() * 5)
 
     async def _hop(self) -> None:
-        """A client goes from server to server, while the leader hears one of them late."""
+        """A client goes from server to server, of which one and the leader are far apart.
+
+        What it asked there comes late to the leader, or what it saw elsewhere comes late there.
+        """
         run, chance = self._run, self._chance
         leader = self._leader()
         if leader is None:
             return
         late = chance.choice([host for host in self._servers if host != leader.host])
         client = chance.choice(run.clients)
-        self._note("hop", f"{client.name}, and {leader.host} hears {late} late")
-        run.world.network.slow(late, leader.host, 50 + chance.random() * 450)
+        pair = [leader.host, late]
+        chance.shuffle(pair)
+        self._note("hop", f"{client.name}, and {pair[1]} hears {pair[0]} late")
+        run.world.network.slow(pair[0], pair[1], 50 + chance.random() * 450)
         for _ in range(HOPS):
             await asyncio.sleep(chance.random() * 0.5)
             client.hop()
+        run.world.network.heal()
+
+    async def _depose(self) -> None:
+        """The leader and the observers are cut off, and the others have a new leader before the
+        old one notices; clients go to and fro between the two.
+        """
+        run, chance = self._run, self._chance
+        leader = self._leader()
+        if leader is None:
+            return
+        others = [host for host in run.voters if host is not leader]
+        names = [host.host for host in others]
+        self._note("depose", leader.host)
+        apart = [name for name in self._servers if name not in names]
+        run.world.network.apply(grudges.components(apart, names))
+        for host in others:
+            self._end_one("kill", host, chance.random() * 0.3)
+        for _ in range(2 * HOPS):
+            await asyncio.sleep(chance.random() * 0.4)
+            chance.choice(run.clients).hop()
         run.world.network.heal()
 
     def _end_one(self, what: str, host: PeerHost, down_s: float) -> None:

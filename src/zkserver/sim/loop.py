@@ -57,22 +57,13 @@ class Life:
         self.context.run(_life.set, self)
         self.exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
         self.signal_handlers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
-        # Kept until the world ends: a task that is collected would run its clean-up, and at a
-        # time that is the collector's choice.
+        # Kept until the world ends: a task that is collected would run its clean-up.
         self.tasks: list[asyncio.Task[Any]] = []
-        self._kept_limit = 64
         self._held: list[asyncio.Handle] = []
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine in this life."""
         return self.loop.create_task(coroutine, context=self.context)
-
-    def keep(self, task: asyncio.Task[Any]) -> None:
-        """Hold on to a task of this life; those that are done may go."""
-        self.tasks.append(task)
-        if len(self.tasks) > self._kept_limit:
-            self.tasks = [each for each in self.tasks if not each.done()]
-            self._kept_limit = 64 + 2 * len(self.tasks)
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Run a function in this life, soon."""
@@ -224,16 +215,21 @@ class SimLoop(asyncio.BaseEventLoop):
         self._ready.append(handle)
         return handle
 
-    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
-        """A task of the caller's life, or of that in the option `context`."""
-        task: asyncio.Task[Any] = super().create_task(coro, **options)
-        context = options.get("context")
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        """In the life of the caller, or of `context`, which keeps it."""
+        task = super().create_task(coro, name=name, context=context)
         life = _life.get() if context is None else context.get(_life)
         if life is not None:
-            life.keep(task)
+            life.tasks.append(task)
         return task
-
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_at(  # type: ignore[override]
         self,

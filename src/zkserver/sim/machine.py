@@ -217,7 +217,7 @@ class SimMachine(Machine):
         self.host = host
         self.disk = self.sim_disk = disk
         self.faults = faults
-        self.chance = world.chance(f"{host} machine {len(world.events.lines)}")
+        self.chance = world.chance(f"{host} machine {world.next_machine()}")
         self.random = self.chance.random
         loop = world.loop
         uptime_ms = world.uptimes_ms.get(host, FIRST_UPTIME_MS)

@@ -46,11 +46,17 @@ class World:
         self.uptimes_ms: dict[str, int] = {}
         self.ended: Callable[[str, int], object] | None = None
         self.expired: Callable[[int, float], object] | None = None
+        self._machines = 0
         self._log_before: tuple[list[logging.Handler], int] | None = None
 
     def chance(self, purpose: str) -> random.Random:
         """A generator of its own for each purpose, so that they do not disturb each other."""
         return random.Random(f"{self.seed} {purpose}")
+
+    def next_machine(self) -> int:
+        """Counts the lives of all hosts, so that each has chances of its own."""
+        self._machines += 1
+        return self._machines
 
     def __enter__(self) -> World:
         root = logging.getLogger()

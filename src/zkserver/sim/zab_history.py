@@ -211,7 +211,7 @@ class ZabHistory:
         self._add(Serves(number, server, epoch, last_zxid))
 
     def kept(self, number: int, server: int, zxid: int, entry: bytes) -> None:
-        """A role ended, and the peer applied a logged txn of which it knows no commit."""
+        """A txn is applied of which no commit is known: see `Kept`."""
         self._add(Kept(number, server, zxid, hash_of(entry)))
 
     def settled(self) -> list[Event]:
