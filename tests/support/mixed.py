@@ -143,8 +143,12 @@ def read_directory(server: ServerProcess) -> tuple[DataTree, Restored]:
     warnings: list[str] = []
     restored = restore(RealDisk(), layout, tree, RestoreSettings(), warnings.append)
     # Apache's server writes a snapshot while txns are applied, and the digest in it may lag behind
-    # the znodes by one. All later digests have to agree.
-    if restored.first_mismatch_zxid != restored.snapshot_zxid or restored.digest_mismatches > 1:
+    # the znodes by one. All later digests have to agree. And when it has to synchronise twice, it
+    # logs the same txns twice: while they are replayed again the tree is ahead of the digests.
+    is_repeated = any("had a zxid below the one before" in warning for warning in warnings)
+    if not is_repeated and (
+        restored.first_mismatch_zxid != restored.snapshot_zxid or restored.digest_mismatches > 1
+    ):
         assert not restored.digest_mismatches, (server.folder, restored, warnings)
     return tree, restored
 
