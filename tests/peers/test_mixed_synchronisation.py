@@ -7,7 +7,6 @@ Kinds of the seats: who learns is of one kind, the leader and the third one of t
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,8 +186,8 @@ def leave_a_tail(ensemble: EnsembleProcesses, count: int = 5) -> None:
     write(ensemble.server(1), 5)
     client = new_session(ensemble.server(3).port)
     client.call(wire.CREATE, wire.create_request("/tail"))
-    ensemble.server(1).process.send_signal(signal.SIGSTOP)
-    ensemble.server(2).process.send_signal(signal.SIGSTOP)
+    mixed.freeze(ensemble.server(1))
+    mixed.freeze(ensemble.server(2))
     for _ in range(count):
         client.send(wire.request(client.next_xid(), wire.SET_DATA, wire.set_data_request("/tail", b"lost")))
     log = LogFiles(RealDisk(), Layout.of(str(ensemble.server(3).data_dir)))
