@@ -201,3 +201,19 @@ def test_a_sync_nobody_waits_for_is_noted() -> None:
     out = serving().received([Packet(PacketType.SYNC, 0), Packet(99, 0)])
     assert len(out.notes) == 2
     assert out.syncs_done == []
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_observer", "ends"), [(5, False, True), (5, True, False), (2, False, False)]
+)
+def test_a_voter_keeps_its_promise_and_an_observer_need_not(accepted, is_observer, ends) -> None:
+    learner = make(accepted, is_observer=is_observer)
+    learner.link_up()
+    version = q.build_int(q.PROTOCOL_VERSION)
+    out = learner.received([Packet(PacketType.LEADERINFO, make_zxid(2, 0), version)])
+    assert bool(out.ended) == ends
+    # What was promised is not taken back.
+    assert out.writes == []
+    assert [packet.type for packet in out.send_synced.get(0, ())] == (
+        [] if ends else [PacketType.ACKEPOCH]
+    )
