@@ -134,6 +134,13 @@ class CountsItselfEarly(ObservedLeader):
         self._own_acked = self.last_proposed
         return out
 
+    def synced(self, batches: int = 1) -> Effects:
+        """Adds nothing for what has counted before."""
+        before = self._own_acked
+        out = super().synced(batches)
+        self._own_acked = max(before, self._own_acked)
+        return out
+
 
 # Discovery
 

@@ -50,6 +50,8 @@ KINDS = (
     "depose",
     "bad disk",
 )
+# No seed chooses these by itself: they are for who seeks what only they bring about.
+SPECIAL_KINDS = ("leave joining",)
 
 # How long to wait for a learner that takes over a leader's history.
 PATIENCE_MS = 4000
@@ -83,7 +85,9 @@ class Nemesis:
         run, chance = self._run, self._chance
         run.fault_count += 1
         what, _, whom = kind.partition(" ")
-        if whom == "joining":
+        if kind == "leave joining":
+            await self._leave_joining()
+        elif whom == "joining":
             await self._end_joining(what)
         elif what in ("kill", "power", "stop"):
             await self._end(what, whom)
@@ -189,6 +193,25 @@ class Nemesis:
         self._note(f"{what} joining", "+".join(host.host for host in victims))
         for host in victims:
             self._end_one(what, host, chance.random() * 5)
+
+    async def _leave_joining(self) -> None:
+        """One was away, and while a history comes to it slowly, the leader goes."""
+        run, chance = self._run, self._chance
+        leader = self._leader()
+        if leader is None:
+            return
+        late = chance.choice([host for host in run.hosts if host is not leader])
+        self._note("leave joining", f"{late.host} hears {leader.host} late")
+        run.world.network.slow(leader.host, late.host, 20 + chance.random() * 200)
+        self._end_one("kill", late, 1 + chance.random() * 3)
+        for _ in range(2 * PATIENCE_MS):
+            if late.is_joining:
+                break
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(chance.random() ** 2 * 0.1)
+        self._note("leave joining", f"{leader.host} goes")
+        self._end_one("kill", leader, chance.random() * 8)
+        run.world.network.heal()
 
     async def _hop(self) -> None:
         """A client goes from server to server, of which one and the leader are far apart.

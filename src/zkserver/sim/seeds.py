@@ -21,15 +21,13 @@ from zkserver.sim.run import SERVER, Options, Report, Run, simulate
 from zkserver.sim.story import Mark, Story
 
 ENSEMBLE_BUGS = "zkserver.sim.ensemble_bugs"
-# Groups with weights are made for this many servers.
-GROUPED_SERVERS = 5
-
 
 @dataclass(frozen=True)
 class Wish:
     """What the seed does not choose; None where it does. `think_s`: the longest pause of clients.
 
-    `servers`, `observers` are for ensembles. `bug` is the name of a planted one.
+    `servers`, `observers` are for ensembles. `bug` is the name of a planted one; where nothing
+    else is wished, it is sought where its own wish says (`ensemble_bugs.Bug`).
     """
 
     is_standalone: bool = False
@@ -47,10 +45,8 @@ class Wish:
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.is_standalone:
             return replace(Options.of(seed), **given)
-        options = replace(EnsembleOptions.of(seed), **given)
-        if options.servers != GROUPED_SERVERS:
-            options = replace(options, is_grouped=False)
-        return options
+        sought = {} if self.bug is None else ensemble_bugs().BUGS[self.bug].wish
+        return EnsembleOptions.of(seed).but({**sought, **given})
 
     def words(self) -> list[str]:
         """The command line that says the same."""
@@ -89,7 +85,8 @@ def hyphened(kind: str) -> str:
 
 def fault_kinds(*, is_standalone: bool) -> dict[str, str]:
     """Kinds of faults of a world by their names in one word."""
-    kinds = faults.KINDS if is_standalone else ensemble_faults.KINDS
+    everywhere = ensemble_faults.KINDS + ensemble_faults.SPECIAL_KINDS
+    kinds = faults.KINDS if is_standalone else everywhere
     return {hyphened(kind): kind for kind in kinds}
 
 
