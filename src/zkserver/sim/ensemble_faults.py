@@ -51,7 +51,7 @@ KINDS = (
     "bad disk",
 )
 # No seed chooses these by itself: they are for who seeks what only they bring about.
-SPECIAL_KINDS = ("leave joining",)
+SPECIAL_KINDS = ("leave joining", "strand", "lose disk")
 
 # How long to wait for a learner that takes over a leader's history.
 PATIENCE_MS = 4000
@@ -105,8 +105,12 @@ class Nemesis:
             await self._hop()
         elif kind == "depose":
             await self._depose()
+        elif kind == "strand":
+            await self._strand()
+        elif kind == "lose disk":
+            await self._lose_disk()
         elif kind == "bad disk":
-            self._damage_disk()
+            self._damage_disk(chance.choice(run.voters))
         elif kind in ("slow disk", "failing sync", "full disk"):
             self._spoil_disk(kind)
         else:
@@ -209,7 +213,8 @@ class Nemesis:
                 break
             await asyncio.sleep(0.001)
         await asyncio.sleep(chance.random() ** 2 * 0.1)
-        self._note("leave joining", f"{leader.host} goes")
+        self._note("leave joining", f"{leader.host} goes, and what it has sent is lost")
+        run.world.network.reset(late.host)
         self._end_one("kill", leader, chance.random() * 8)
         run.world.network.heal()
 
@@ -251,6 +256,27 @@ class Nemesis:
         for _ in range(2 * HOPS):
             await asyncio.sleep(chance.random() * 0.4)
             chance.choice(run.clients).hop()
+        run.world.network.heal()
+
+    async def _strand(self) -> None:
+        """The leader is cut off with the clients, and has a tail of its own by the time that the
+        others have a leader, in whose epoch nothing is written. Then all meet, newly started.
+        """
+        run, chance = self._run, self._chance
+        leader = self._leader()
+        if leader is None:
+            return
+        others = [host for host in run.voters if host is not leader]
+        names = [host.host for host in others]
+        self._note("strand", leader.host)
+        apart = [name for name in (*self._servers, *self._clients) if name not in names]
+        run.world.network.apply(grudges.components(apart, names))
+        for host in others:
+            self._end_one("kill", host, chance.random() * 0.3)
+        await asyncio.sleep(1 + chance.random() * 2)
+        self._note("strand", "all are killed")
+        for host in run.hosts:
+            self._end_one("kill", host, chance.random() * 0.1)
         run.world.network.heal()
 
     def _end_one(self, what: str, host: PeerHost, down_s: float) -> None:
@@ -325,7 +351,7 @@ class Nemesis:
         else:
             host.disk.free_bytes = chance.randint(0, 20_000)
 
-    def _damage_disk(self) -> None:
+    def _damage_disk(self, host: PeerHost) -> None:
         """A voter's disk goes bad while it is down, and it comes back with an empty one.
 
         What it had acknowledged is lost with the disk, so the others must be a quorum, and it
@@ -333,7 +359,6 @@ class Nemesis:
         Recovery is asked what it makes of the bad disk.
         """
         run, chance = self._run, self._chance
-        host = chance.choice(run.voters)
         others = [int(each.host[1:]) for each in run.voters if each is not host]
         is_enough = verifier_of(host.config.membership).is_quorum(others)
         if run.wiped is not None or not host.is_up or not is_enough:
@@ -347,6 +372,23 @@ class Nemesis:
         host.disk = SimDisk()
         host.config = replace(host.config, db_autocreate=False)
         run.restart_later(host, chance.random() * 5)
+
+    async def _lose_disk(self) -> None:
+        """One voter is cut off, another's disk goes bad, and the leader is away for long when
+        those two meet: what only these had acknowledged is on the leader's disk alone.
+        """
+        run, chance = self._run, self._chance
+        leader = self._leader()
+        if leader is None or run.wiped is not None:
+            return
+        late, wiped = chance.sample([host for host in run.voters if host is not leader], 2)
+        self._note("lose disk", f"{late.host} is cut off")
+        run.world.network.apply(grudges.isolated(self._servers, late.host))
+        await asyncio.sleep(0.5 + chance.random() * 2)
+        self._damage_disk(wiped)
+        self._note("lose disk", f"{leader.host} goes")
+        self._end_one("kill", leader, 6 + chance.random() * 4)
+        run.world.network.heal()
 
     async def _strike_links(self, kind: str) -> None:
         network, chance = self._run.world.network, self._chance
