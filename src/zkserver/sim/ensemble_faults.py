@@ -50,8 +50,6 @@ KINDS = (
     "depose",
     "bad disk",
 )
-# No seed chooses these by itself: they are for who seeks what only they bring about.
-SPECIAL_KINDS = ("leave joining", "strand", "lose disk")
 
 # How long to wait for a learner that takes over a leader's history.
 PATIENCE_MS = 4000
@@ -85,9 +83,7 @@ class Nemesis:
         run, chance = self._run, self._chance
         run.fault_count += 1
         what, _, whom = kind.partition(" ")
-        if kind == "leave joining":
-            await self._leave_joining()
-        elif whom == "joining":
+        if whom == "joining":
             await self._end_joining(what)
         elif what in ("kill", "power", "stop"):
             await self._end(what, whom)
@@ -105,10 +101,6 @@ class Nemesis:
             await self._hop()
         elif kind == "depose":
             await self._depose()
-        elif kind == "strand":
-            await self._strand()
-        elif kind == "lose disk":
-            await self._lose_disk()
         elif kind == "bad disk":
             self._damage_disk(chance.choice(run.voters))
         elif kind in ("slow disk", "failing sync", "full disk"):
@@ -198,26 +190,6 @@ class Nemesis:
         for host in victims:
             self._end_one(what, host, chance.random() * 5)
 
-    async def _leave_joining(self) -> None:
-        """One was away, and while a history comes to it slowly, the leader goes."""
-        run, chance = self._run, self._chance
-        leader = self._leader()
-        if leader is None:
-            return
-        late = chance.choice([host for host in run.hosts if host is not leader])
-        self._note("leave joining", f"{late.host} hears {leader.host} late")
-        run.world.network.slow(leader.host, late.host, 20 + chance.random() * 200)
-        self._end_one("kill", late, 1 + chance.random() * 3)
-        for _ in range(2 * PATIENCE_MS):
-            if late.is_joining:
-                break
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(chance.random() ** 2 * 0.1)
-        self._note("leave joining", f"{leader.host} goes, and what it has sent is lost")
-        run.world.network.reset(late.host)
-        self._end_one("kill", leader, chance.random() * 8)
-        run.world.network.heal()
-
     async def _hop(self) -> None:
         """A client goes from server to server, of which one and the leader are far apart.
 
@@ -256,27 +228,6 @@ class Nemesis:
         for _ in range(2 * HOPS):
             await asyncio.sleep(chance.random() * 0.4)
             chance.choice(run.clients).hop()
-        run.world.network.heal()
-
-    async def _strand(self) -> None:
-        """The leader is cut off with the clients, and has a tail of its own by the time that the
-        others have a leader, in whose epoch nothing is written. Then all meet, newly started.
-        """
-        run, chance = self._run, self._chance
-        leader = self._leader()
-        if leader is None:
-            return
-        others = [host for host in run.voters if host is not leader]
-        names = [host.host for host in others]
-        self._note("strand", leader.host)
-        apart = [name for name in (*self._servers, *self._clients) if name not in names]
-        run.world.network.apply(grudges.components(apart, names))
-        for host in others:
-            self._end_one("kill", host, chance.random() * 0.3)
-        await asyncio.sleep(1 + chance.random() * 2)
-        self._note("strand", "all are killed")
-        for host in run.hosts:
-            self._end_one("kill", host, chance.random() * 0.1)
         run.world.network.heal()
 
     def _end_one(self, what: str, host: PeerHost, down_s: float) -> None:
@@ -372,23 +323,6 @@ class Nemesis:
         host.disk = SimDisk()
         host.config = replace(host.config, db_autocreate=False)
         run.restart_later(host, chance.random() * 5)
-
-    async def _lose_disk(self) -> None:
-        """One voter is cut off, another's disk goes bad, and the leader is away for long when
-        those two meet: what only these had acknowledged is on the leader's disk alone.
-        """
-        run, chance = self._run, self._chance
-        leader = self._leader()
-        if leader is None or run.wiped is not None:
-            return
-        late, wiped = chance.sample([host for host in run.voters if host is not leader], 2)
-        self._note("lose disk", f"{late.host} is cut off")
-        run.world.network.apply(grudges.isolated(self._servers, late.host))
-        await asyncio.sleep(0.5 + chance.random() * 2)
-        self._damage_disk(wiped)
-        self._note("lose disk", f"{leader.host} goes")
-        self._end_one("kill", leader, 6 + chance.random() * 4)
-        run.world.network.heal()
 
     async def _strike_links(self, kind: str) -> None:
         network, chance = self._run.world.network, self._chance

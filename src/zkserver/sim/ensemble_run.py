@@ -16,7 +16,7 @@ from typing import Any
 
 from zkserver.base.errors import ExitCode
 from zkserver.jute import txns
-from zkserver.sim import ensemble_faults, zab_checkers
+from zkserver.sim import ensemble_faults, ensemble_moments, zab_checkers
 from zkserver.sim import history as words
 from zkserver.sim.checkers import Evidence, judge
 from zkserver.sim.client import SimClient
@@ -158,7 +158,7 @@ class EnsembleRun:
             host.start()
         for client in self.clients:
             network.boot(client.name).start(client.run())
-        await ensemble_faults.Nemesis(self).torment()
+        await ensemble_moments.Choreographer(self).torment()
         await self._second_act()
 
     async def _second_act(self) -> None:

@@ -7,11 +7,11 @@ process or another; `Outcome` is what of it is worth carrying from process to pr
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zkserver.sim import ensemble_faults, faults
+from zkserver.sim import ensemble_faults, ensemble_moments, faults
 from zkserver.sim.bugs import SEEDS_TO_FIND
 from zkserver.sim.checkers import Verdict
 from zkserver.sim.ensemble_run import EnsembleOptions, EnsembleRun, simulate_ensemble
@@ -85,7 +85,7 @@ def hyphened(kind: str) -> str:
 
 def fault_kinds(*, is_standalone: bool) -> dict[str, str]:
     """Kinds of faults of a world by their names in one word."""
-    everywhere = ensemble_faults.KINDS + ensemble_faults.SPECIAL_KINDS
+    everywhere = ensemble_faults.KINDS + ensemble_moments.MOMENTS
     kinds = faults.KINDS if is_standalone else everywhere
     return {hyphened(kind): kind for kind in kinds}
 
@@ -96,6 +96,13 @@ def ensemble_bugs() -> Any:
         return importlib.import_module(ENSEMBLE_BUGS)
     except ModuleNotFoundError:
         return None
+
+
+def report_lines(each: Callable[..., Iterable[str]]) -> Iterator[str]:
+    """The table of planted bugs of ensembles, made anew; see `ensemble_bugs.report_lines`."""
+    module = ensemble_bugs()
+    if module is not None:
+        yield from module.report_lines(each)
 
 
 def bug_names(*, is_standalone: bool) -> list[str]:
