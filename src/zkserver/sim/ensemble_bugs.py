@@ -164,7 +164,8 @@ BUGS: dict[str, Bug] = {
         | {
             "servers": 3,
             "sync_ms": 50.0,
-            "fault_every_s": 4.0,
+            "memory": 500,
+            "fault_every_s": 6.0,
             "faults": ("half history",),
         },
     ),

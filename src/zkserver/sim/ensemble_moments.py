@@ -139,7 +139,7 @@ class Choreographer(Nemesis):
                 break
             await asyncio.sleep(0.001)
         late.faults.slow_chance = 1.0
-        await asyncio.sleep(chance.random() ** 2 * 0.02 * run.options.sync_ms)
+        await asyncio.sleep(chance.random() * 0.06 * run.options.sync_ms)
         late.faults.slow_chance = 0.0
         self._note("half history", f"{leader.host} and {late.host} have no power")
         self._end_one("power", leader, 6 + chance.random() * 4)
