@@ -184,9 +184,10 @@ BUGS: dict[str, Bug] = {
         parts={"learner_class": zab.DropsEarlyCommits},
         wish=_BUSY
         | {
+            "duration_s": 10.0,
             "sync_ms": 50.0,
             "fault_every_s": 3.0,
-            "faults": ("kill", "slow disk"),
+            "faults": ("kill",),
         },
     ),
     "serves-before-uptodate": Bug(
