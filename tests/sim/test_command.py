@@ -14,6 +14,7 @@ import pytest
 
 import zkserver
 from zkserver.sim.__main__ import main
+from zkserver.sim.ensemble_bugs import BUGS
 
 SHORT = ["--seconds", "3", "--think", "1"]
 
@@ -128,3 +129,12 @@ def test_an_interrupt_ends_it_with_what_there_is_so_far() -> None:
     assert err == "ends after the runs that are under way; Ctrl-C again: at once\n"
     assert "interrupted; so far:" in out
     assert re.search(r"^\d+ seeds?: ", out, re.M)
+
+
+def test_a_bug_is_sought_under_its_own_options_unless_others_are_given(capsys) -> None:
+    bug = BUGS["early-commit-dropped"]
+    wish = ["--seed", str(bug.first_seed), "--bug", "early-commit-dropped"]
+    assert main([*wish, "--events"]) == 1
+    assert "broke: Liveness (1)" in capsys.readouterr().out
+    assert main([*wish, "--faults", "none"]) == 0
+    assert f"{bug.wish['duration_s']:g} s under faults" in capsys.readouterr().out

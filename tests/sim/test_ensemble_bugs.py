@@ -1,6 +1,7 @@
 """The simulator of ensembles can fail: each planted bug is found by the seed that says so.
 
-`ensemble_bugs.hunt` looks for the first seed of a bug, `report_lines` for that of all.
+`zkserver simulate --report` seeks all of them anew. A first seed that has shifted, because faults
+or the server changed, is found again by `ensemble_bugs.hunt`.
 """
 
 from __future__ import annotations
@@ -8,21 +9,29 @@ from __future__ import annotations
 import pytest
 
 from zkserver.sim import ensemble_bugs
-from zkserver.sim.ensemble_bugs import BUGS, found_by
+from zkserver.sim.ensemble_bugs import BUGS, found_by, options_of
 from zkserver.sim.ensemble_run import simulate_ensemble
 
 FOUND = {name: bug.first_seed for name, bug in BUGS.items() if bug.first_seed is not None}
+# Whose first seed is run without a bug too: those with options of their own, and a few others.
+OTHERS = ("newleader-acked-unsynced", "moved-session-writes", "older-state-after-move")
+CLEAN = {
+    (FOUND[name], options_of(name, FOUND[name])): name
+    for name in FOUND
+    if BUGS[name].wish or name in OTHERS
+}
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_a_planted_bug_is_found(name: str) -> None:
-    assert FOUND[name] < (BUGS[name].seeds_to_find or 0)
-    assert found_by(ensemble_bugs.run(name, FOUND[name])) != []
+def test_a_planted_bug_is_found_by_what_it_breaks(name: str) -> None:
+    bug = BUGS[name]
+    assert FOUND[name] < (bug.seeds_to_find or 0)
+    assert bug.breaks in found_by(ensemble_bugs.run(name, FOUND[name]))
 
 
-@pytest.mark.parametrize("seed", sorted(set(FOUND.values())))
-def test_without_a_bug_the_same_seed_finds_nothing(seed: int) -> None:
-    report = simulate_ensemble(seed)
+@pytest.mark.parametrize("name", CLEAN.values())
+def test_without_the_bug_the_same_run_finds_nothing(name: str) -> None:
+    report = simulate_ensemble(FOUND[name], options_of(name, FOUND[name]))
     assert report.broken == []
     assert report.answered > 0
 

@@ -95,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"on failure the whole story up to there, not its last {LAST_LINES} lines",
     )
     parser.add_argument(
-        "--report", action="store_true", help="only: which planted bugs are found, and when"
+        "--report",
+        action="store_true",
+        help="only: seek all planted bugs of ensembles, in minutes, and print what finds them",
     )
     return parser
 
@@ -336,15 +338,25 @@ def _sum_up(what: str, done: Sequence[Outcome], took_s: float) -> None:
     print("  in: " + ", ".join(str(each.seed) for each in done if each.broken))
 
 
+def _report(jobs: int) -> int:
+    """Seek the planted bugs anew, and print the table line by line."""
+    with ProcessPoolExecutor(jobs) as pool:
+        try:
+            for line in seeds.report_lines(pool.map):
+                print(line, flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            return INTERRUPTED
+    return 0
+
+
 def main(words: Sequence[str]) -> int:
     """Run what the arguments say; the exit code."""
     parser = _parser()
     asked = parser.parse_args(words)
     _check(parser, asked)
     if asked.report:
-        module = seeds.ensemble_bugs()
-        print("no bugs to plant into ensembles here" if module is None else module.report())
-        return 0
+        return _report(asked.jobs or len(os.sched_getaffinity(0)))
     wish = _wish(parser, asked)
     try:
         return _run_many(wish, asked) if asked.seed is None else _tell_one(wish, asked)

@@ -83,12 +83,20 @@ class ForgetfulLeaderRole(LeaderRole):
 
 
 class HalfTreeRole(LearnerRole):
-    """A tree that had not come whole when the role ended is kept."""
+    """A tree that had not come whole when the role ended is kept as if it had."""
 
     @property
     def is_receiving_tree(self) -> bool:
         """Denied."""
         return False
+
+    def settle(self) -> None:
+        """What there is of the tree is the state at the zxid that SNAP named."""
+        if self._reader is not None:
+            tree = self.database.tree
+            tree.last_zxid = self._tree_zxid
+            self.database.replace(tree, self._reader.sessions, is_exact=False)
+        super().settle()
 
 
 # Sessions

@@ -18,7 +18,6 @@ from zkserver.zab.effects import (
     LEADER_LINK,
     CutLog,
     Effects,
-    Entry,
     EpochFile,
     Phase,
     StoreEpoch,
@@ -134,6 +133,13 @@ class CountsItselfEarly(ObservedLeader):
         self._own_acked = self.last_proposed
         return out
 
+    def synced(self, batches: int = 1) -> Effects:
+        """Adds nothing for what has counted before."""
+        before = self._own_acked
+        out = super().synced(batches)
+        self._own_acked = max(before, self._own_acked)
+        return out
+
 
 # Discovery
 
@@ -224,9 +230,9 @@ class AcknowledgesUnsynced(Learner):
 class DropsEarlyCommits(Learner):
     """COMMITs between NEWLEADER and UPTODATE are passed over."""
 
-    def _on_broadcast(self, packet: Packet) -> None:
-        if self._step is not _Step.UPTODATE or packet.type != PacketType.COMMIT:
-            super()._on_broadcast(packet)
+    def _commit(self, zxid: int) -> None:
+        if self._step is not _Step.UPTODATE:
+            super()._commit(zxid)
 
 
 class ServesEarly(Learner):
@@ -258,8 +264,8 @@ class AppliesOutOfOrder(Learner):
 class AppliesUncommitted(Learner):
     """A follower applies a proposal when it comes."""
 
-    def _log_and_acknowledge(self, entry: Entry) -> None:
-        super()._log_and_acknowledge(entry)
+    def _on_proposal(self, zxid: int, data: bytes) -> None:
+        super()._on_proposal(zxid, data)
         if self._step is _Step.SERVING:
             while self._pending:
                 self._apply(self._pending.popleft())

@@ -102,7 +102,7 @@ class Nemesis:
         elif kind == "depose":
             await self._depose()
         elif kind == "bad disk":
-            self._damage_disk()
+            self._damage_disk(chance.choice(run.voters))
         elif kind in ("slow disk", "failing sync", "full disk"):
             self._spoil_disk(kind)
         else:
@@ -302,7 +302,7 @@ class Nemesis:
         else:
             host.disk.free_bytes = chance.randint(0, 20_000)
 
-    def _damage_disk(self) -> None:
+    def _damage_disk(self, host: PeerHost) -> None:
         """A voter's disk goes bad while it is down, and it comes back with an empty one.
 
         What it had acknowledged is lost with the disk, so the others must be a quorum, and it
@@ -310,7 +310,6 @@ class Nemesis:
         Recovery is asked what it makes of the bad disk.
         """
         run, chance = self._run, self._chance
-        host = chance.choice(run.voters)
         others = [int(each.host[1:]) for each in run.voters if each is not host]
         is_enough = verifier_of(host.config.membership).is_quorum(others)
         if run.wiped is not None or not host.is_up or not is_enough:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from zkserver.base.errors import ExitCode
 from zkserver.jute import txns
-from zkserver.sim import ensemble_faults, zab_checkers
+from zkserver.sim import ensemble_faults, ensemble_moments, zab_checkers
 from zkserver.sim import history as words
 from zkserver.sim.checkers import Evidence, judge
 from zkserver.sim.client import SimClient
@@ -29,6 +30,7 @@ from zkserver.storage import recovery
 from zkserver.storage.layout import Layout, StorageError
 from zkserver.storage.recovery import RestoreSettings
 from zkserver.tree.tree import DataTree
+from zkserver.zab.synchronisation import DEFAULT_SNAPSHOT_SIZE_FACTOR
 
 # How long, in virtual seconds, everybody may take to be served once the faults are over:
 # initLimit for those that must give up first, an election, a synchronisation.
@@ -38,6 +40,8 @@ EXPIRY_S = 20.0
 # A learner hears of sessions that the leader does not hear of, for up to syncLimit and a tick.
 EXPIRY_SLACK_MS = 5000
 TICK_MS = 1000
+# Groups with weights are made for this many servers.
+GROUPED_SERVERS = 5
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class EnsembleOptions:
     """What a seed chooses. Times in seconds unless their names say otherwise.
 
     `memory` is how many committed txns servers keep for others. The last `observers` servers
-    have no vote. `is_grouped`: three groups with weights, of five or more servers.
+    have no vote. `is_grouped`: three groups with weights, of five servers. More of a log than
+    `snapshot_size_factor` snapshots is not sent to a learner, but a tree.
     """
 
     servers: int
@@ -60,6 +65,7 @@ class EnsembleOptions:
     sync_ms: float
     fault_every_s: float
     faults: tuple[str, ...]
+    snapshot_size_factor: float = DEFAULT_SNAPSHOT_SIZE_FACTOR
 
     @classmethod
     def of(cls, seed: int | str) -> EnsembleOptions:
@@ -69,7 +75,7 @@ class EnsembleOptions:
         return cls(
             servers=servers,
             observers=chance.choice((0, 0, 1)),
-            is_grouped=servers == 5 and chance.random() < 0.2,
+            is_grouped=servers == GROUPED_SERVERS and chance.random() < 0.2,
             clients=chance.choice((2, 3, 5)),
             duration_s=chance.choice((30.0, 60.0)),
             think_s=chance.choice((0.1, 0.5, 1.5)),
@@ -80,6 +86,12 @@ class EnsembleOptions:
             fault_every_s=chance.choice((1.0, 2.0, 5.0)),
             faults=tuple(kind for kind in ensemble_faults.KINDS if chance.random() < 0.4),
         )
+
+    def but(self, changes: Mapping[str, Any]) -> EnsembleOptions:
+        """With other values, by field; groups are left only where there are five servers."""
+        changed = replace(self, **changes)
+        is_grouped = changed.is_grouped and changed.servers == GROUPED_SERVERS
+        return replace(changed, is_grouped=is_grouped)
 
 
 class EnsembleRun:
@@ -113,7 +125,12 @@ class EnsembleRun:
         if options.is_grouped:
             groups = {"group.1": "1:2", "group.2": "3:4", "group.3": "5"}
         settings = configuration(
-            number, self._count, observers, snapCount=options.snap_count, **groups
+            number,
+            self._count,
+            observers,
+            snapCount=options.snap_count,
+            snapshotSizeFactor=options.snapshot_size_factor,
+            **groups,
         )
         host = PeerHost(self.world, settings, f"n{number}", self.seen, options.memory)
         host.faults.sync_ms = options.sync_ms
@@ -141,7 +158,7 @@ class EnsembleRun:
             host.start()
         for client in self.clients:
             network.boot(client.name).start(client.run())
-        await ensemble_faults.Nemesis(self).torment()
+        await ensemble_moments.Choreographer(self).torment()
         await self._second_act()
 
     async def _second_act(self) -> None:

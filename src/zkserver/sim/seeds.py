@@ -7,11 +7,11 @@ process or another; `Outcome` is what of it is worth carrying from process to pr
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zkserver.sim import ensemble_faults, faults
+from zkserver.sim import ensemble_faults, ensemble_moments, faults
 from zkserver.sim.bugs import SEEDS_TO_FIND
 from zkserver.sim.checkers import Verdict
 from zkserver.sim.ensemble_run import EnsembleOptions, EnsembleRun, simulate_ensemble
@@ -21,15 +21,13 @@ from zkserver.sim.run import SERVER, Options, Report, Run, simulate
 from zkserver.sim.story import Mark, Story
 
 ENSEMBLE_BUGS = "zkserver.sim.ensemble_bugs"
-# Groups with weights are made for this many servers.
-GROUPED_SERVERS = 5
-
 
 @dataclass(frozen=True)
 class Wish:
     """What the seed does not choose; None where it does. `think_s`: the longest pause of clients.
 
-    `servers`, `observers` are for ensembles. `bug` is the name of a planted one.
+    `servers`, `observers` are for ensembles. `bug` is the name of a planted one; where nothing
+    else is wished, it is sought where its own wish says (`ensemble_bugs.Bug`).
     """
 
     is_standalone: bool = False
@@ -47,10 +45,8 @@ class Wish:
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.is_standalone:
             return replace(Options.of(seed), **given)
-        options = replace(EnsembleOptions.of(seed), **given)
-        if options.servers != GROUPED_SERVERS:
-            options = replace(options, is_grouped=False)
-        return options
+        sought = {} if self.bug is None else ensemble_bugs().BUGS[self.bug].wish
+        return EnsembleOptions.of(seed).but({**sought, **given})
 
     def words(self) -> list[str]:
         """The command line that says the same."""
@@ -89,7 +85,8 @@ def hyphened(kind: str) -> str:
 
 def fault_kinds(*, is_standalone: bool) -> dict[str, str]:
     """Kinds of faults of a world by their names in one word."""
-    kinds = faults.KINDS if is_standalone else ensemble_faults.KINDS
+    everywhere = ensemble_faults.KINDS + ensemble_moments.MOMENTS
+    kinds = faults.KINDS if is_standalone else everywhere
     return {hyphened(kind): kind for kind in kinds}
 
 
@@ -99,6 +96,13 @@ def ensemble_bugs() -> Any:
         return importlib.import_module(ENSEMBLE_BUGS)
     except ModuleNotFoundError:
         return None
+
+
+def report_lines(each: Callable[..., Iterable[str]]) -> Iterator[str]:
+    """The table of planted bugs of ensembles, made anew; see `ensemble_bugs.report_lines`."""
+    module = ensemble_bugs()
+    if module is not None:
+        yield from module.report_lines(each)
 
 
 def bug_names(*, is_standalone: bool) -> list[str]:
