@@ -1,4 +1,4 @@
-"""The simulator of ensembles can fail: each planted bug is found by the seed that says so.
+"""The simulator of ensembles can fail: each planted bug is found within its bound of seeds.
 
 `zkserver simulate --report` seeks all of them anew. A first seed that has shifted, because faults
 or the server changed, is found again by `ensemble_bugs.hunt`.
@@ -13,6 +13,8 @@ from zkserver.sim.ensemble_bugs import BUGS, found_by, options_of
 from zkserver.sim.ensemble_run import simulate_ensemble
 
 FOUND = {name: bug.first_seed for name, bug in BUGS.items() if bug.first_seed is not None}
+# Later seeds that find a bug by the same in a fraction of the first one's time.
+QUICKER = {"observer-in-quorum": 17, "watch-lost-at-move": 8}
 # Whose first seed is run without a bug too: those with options of their own, and a few others.
 OTHERS = ("newleader-acked-unsynced", "moved-session-writes", "older-state-after-move")
 CLEAN = {
@@ -25,8 +27,9 @@ CLEAN = {
 @pytest.mark.parametrize("name", FOUND)
 def test_a_planted_bug_is_found_by_what_it_breaks(name: str) -> None:
     bug = BUGS[name]
-    assert FOUND[name] < (bug.seeds_to_find or 0)
-    assert bug.breaks in found_by(ensemble_bugs.run(name, FOUND[name]))
+    seed = QUICKER.get(name, FOUND[name])
+    assert seed < (bug.seeds_to_find or 0)
+    assert bug.breaks in found_by(ensemble_bugs.run(name, seed))
 
 
 @pytest.mark.parametrize("name", CLEAN.values())

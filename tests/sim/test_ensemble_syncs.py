@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from zkserver.sim import history as words
 from zkserver.sim.ensemble_run import EnsembleOptions, simulate_ensemble
 
 
@@ -25,4 +26,6 @@ def test_replies_come_in_the_order_of_requests(seed: int) -> None:
     )
     report = simulate_ensemble(seed, options)
     assert report.broken == []
-    assert report.answered == report.requests
+    # The first client dies without a word in act two, maybe with requests under way.
+    requests = report.evidence.history.requests
+    assert {each.client for each in requests if each.outcome != words.DONE} <= {"c0"}

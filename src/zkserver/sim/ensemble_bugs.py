@@ -108,7 +108,7 @@ BUGS: dict[str, Bug] = {
         "An observer's acknowledgement counts for the quorum.",
         "CommittedSurvive",
         first_seed=4,
-        seeds_to_find=10,
+        seeds_to_find=30,
         parts={"leader_class": zab.CountsObservers, "learner_class": zab.AcknowledgingObserver},
     ),
     "leader-acks-unsynced": Bug(

@@ -1,7 +1,7 @@
 """Moments that come too rarely by chance: each is a fault of several steps, in one go.
 
 The seeds' own faults (`ensemble_faults.KINDS`) meet in any way; what needs four of them in one
-order they do not bring about in a thousand seeds. No seed chooses a kind of `MOMENTS`: they are
+order they bring about too rarely. No seed chooses a kind of `MOMENTS`: they are
 for a bug whose wish names them (`ensemble_bugs`), and for `zkserver simulate --faults`. They ask
 nothing of a correct server that other faults do not.
 """
