@@ -33,8 +33,9 @@ from struct import Struct
 from typing import Any
 
 from zkserver.base import opcodes as op
+from zkserver.base.acl import OPEN_ACL
 from zkserver.jute import codec
-from zkserver.jute.codec import NULL, Cursor, JuteError, pack_int
+from zkserver.jute.codec import NULL, OPEN_ACL_RECORD, Cursor, JuteError, pack_int
 
 HEADER = Struct(">qiqqi")
 DIGEST = Struct(">iq")
@@ -50,6 +51,8 @@ _FLAG_AND_CVERSION = Struct(">?i").pack
 _CVERSION_AND_TTL = Struct(">iq").pack
 # The end of a setData entry: the new version, and the digest behind it.
 _SET_TAIL = Struct(">iiQ")
+# That of a create entry: ephemeral, the parent's cversion, the digest.
+_CREATE_TAIL = Struct(">?iiQ")
 # A few lists serve nearly all nodes.
 _encode_acl = lru_cache(maxsize=1000)(codec.acl)
 
@@ -212,7 +215,8 @@ def decode(entry: bytes) -> tuple[Txn, tuple[int, int] | None]:
     if len(entry) < HEADER.size:
         raise JuteError("a transaction shorter than its header")
     session_id, cxid, zxid, time_ms, kind = HEADER.unpack_from(entry)
-    if kind == op.SET_DATA and (found := _plain_set_data(entry)) is not None:
+    plain = _PLAIN.get(kind)
+    if plain is not None and (found := plain(entry)) is not None:
         body, digest = found
         return (session_id, cxid, zxid, time_ms, kind, body), digest
     cursor = Cursor(entry, HEADER.size)
@@ -237,6 +241,26 @@ def _plain_set_data(entry: bytes) -> tuple[Body, tuple[int, int]] | None:
         return None
     version, digest_version, digest = _SET_TAIL.unpack_from(entry, last)
     return (entry[start:end], entry[end + 4 : last], version), (digest_version, digest)
+
+
+def _plain_create(entry: bytes) -> tuple[Body, tuple[int, int]] | None:
+    """The same of a create of an ordinary znode that is open to everybody."""
+    start = HEADER.size + 4
+    last = len(entry) - _CREATE_TAIL.size
+    acl_start = last - len(OPEN_ACL_RECORD)
+    if acl_start < start + 4 or not entry.startswith(OPEN_ACL_RECORD, acl_start):
+        return None
+    end = start + codec.unpack_int(entry, HEADER.size)[0]
+    if not start <= end <= acl_start - 4:
+        return None
+    if end + 4 + codec.unpack_int(entry, end)[0] != acl_start:
+        return None
+    ephemeral, cversion, digest_version, digest = _CREATE_TAIL.unpack_from(entry, last)
+    body = entry[start:end], entry[end + 4 : acl_start], OPEN_ACL, ephemeral, cversion
+    return body, (digest_version, digest)
+
+
+_PLAIN = {op.SET_DATA: _plain_set_data, op.CREATE: _plain_create}
 
 
 def _body_before_digest(kind: int, cursor: Cursor) -> Body:

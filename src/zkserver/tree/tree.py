@@ -81,6 +81,8 @@ class DataTree:
         self.last_zxid = 0
         # The zxid whose digest is known: 0 until a transaction was applied.
         self.digest_zxid = 0
+        # A parent, its Stat and its share after the last create: see `_sum_plain`.
+        self._last_parent: tuple[Znode | None, bytes, int] = None, b"", 0
         self.digest_log: deque[tuple[int, int]] = deque(maxlen=DIGEST_LOG_LIMIT)
         self.clear()
         self._make_system_nodes()
@@ -209,10 +211,17 @@ class DataTree:
             result = self._set_data(kind, zxid, time_ms, body)
             return result, share(path) - before
         parent_path = path.rpartition(b"/")[0]
-        before = share(parent_path)
+        # Children are made one after another, so the last parent's share is often known.
+        parent = self.nodes.get(parent_path)
+        known, stat, before = self._last_parent
+        if parent is None or parent is not known or parent.stat is not stat:
+            before = share(parent_path)
         result = self._apply_one(session_id, zxid, time_ms, kind, body)
+        after = share(parent_path)
+        if parent is not None:
+            self._last_parent = parent, parent.stat, after
         added = share(path) if result[1] == OK else 0
-        return result, share(parent_path) + added - before
+        return result, after + added - before
 
     def _share(self, path: bytes) -> int:
         node = self.nodes.get(path)
