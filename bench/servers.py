@@ -178,13 +178,18 @@ class Server:
         settle(self.pids)
 
     def prune(self) -> None:
-        """Deletes all but the newest snapshot and the two newest logs (of a server that will
-        not be restarted): dozens of rounds leave gigabytes, and write-back would disturb."""
+        """Deletes all but the newest snapshot and the logs from there on: dozens of rounds leave
+        gigabytes, and write-back would disturb."""
         found: dict[str, list[tuple[int, Path]]] = {"log": [], "snapshot": []}
         for path in self.data_files.iterdir():
             if match := DATA_FILE.fullmatch(path.name):
                 found[match[1]].append((int(match[2], 16), path))
-        for _, path in sorted(found["log"])[:-2] + sorted(found["snapshot"])[:-1]:
+        snapshots = sorted(found["snapshot"])
+        if not snapshots:
+            return
+        # The log that begins at the snapshot or before holds what comes right after it.
+        before = [log for log in sorted(found["log"]) if log[0] <= snapshots[-1][0]]
+        for _, path in snapshots[:-1] + before[:-1]:
             path.unlink(missing_ok=True)
 
     def remove_data(self) -> None:
