@@ -70,7 +70,7 @@ _POWER = _BUSY | {
 BUGS: dict[str, Bug] = {
     "ack-before-fsync": Bug(
         "A server reports what it has written before it is synced.",
-        "CommittedSurvive",
+        "Liveness",
         first_seed=0,
         seeds_to_find=10,
         machine=HastyMachine,
@@ -78,8 +78,8 @@ BUGS: dict[str, Bug] = {
     ),
     "torn-tail-kept": Bug(
         "A log goes on behind the torn tail of the last write before a crash.",
-        "Liveness",
-        first_seed=0,
+        "RestoreEqualsLive",
+        first_seed=6,
         seeds_to_find=10,
         machine=TailMachine,
         wish=_POWER,
@@ -114,7 +114,7 @@ BUGS: dict[str, Bug] = {
     "leader-acks-unsynced": Bug(
         "The leader counts its own acknowledgement before its disk has the txn.",
         "CommittedSurvive",
-        first_seed=7,
+        first_seed=2,
         seeds_to_find=10,
         parts={"leader_class": zab.CountsItselfEarly},
         wish=_POWER,
@@ -129,7 +129,7 @@ BUGS: dict[str, Bug] = {
     "zxid-before-epoch": Bug(
         "Votes are compared by zxid before epoch.",
         "Liveness",
-        first_seed=18,
+        first_seed=10,
         seeds_to_find=30,
         parts={"election_class": zab.ZxidFirst},
         wish={
@@ -152,7 +152,7 @@ BUGS: dict[str, Bug] = {
     "epoch-not-kept": Bug(
         "After a restart a server's epochs are that of its last zxid.",
         "OneLeaderPerEpoch",
-        first_seed=24,
+        first_seed=18,
         seeds_to_find=30,
         peer=zab.ForgetfulOfEpochs,
     ),
@@ -211,7 +211,7 @@ BUGS: dict[str, Bug] = {
     ),
     "tree-kept-at-trunc": Bug(
         "TRUNC cuts the log and not the tree in memory.",
-        "EqualDigestAtEqualZxid",
+        "Liveness",
         first_seed=4,
         seeds_to_find=10,
         peer=server.ForgetsCuts,
@@ -233,9 +233,9 @@ BUGS: dict[str, Bug] = {
     ),
     "half-tree-kept": Bug(
         "A tree that had not come whole when the link broke is kept as if it had.",
-        "TotalOrder",
+        "Liveness",
         jira="ZOOKEEPER-3642",
-        first_seed=1,
+        first_seed=0,
         seeds_to_find=10,
         parts={"learner_role_class": server.HalfTreeRole},
         wish={
@@ -250,7 +250,7 @@ BUGS: dict[str, Bug] = {
     "old-logs-kept": Bug(
         "The logs from before a leader's tree stay.",
         "Liveness",
-        first_seed=2,
+        first_seed=0,
         seeds_to_find=10,
         peer=server.KeepsOldLogs,
         wish={
@@ -268,9 +268,9 @@ BUGS: dict[str, Bug] = {
     ),
     "tail-forgotten": Bug(
         "What is logged and not committed at the end of a role is not in the tree.",
-        "TotalOrder",
+        "CommittedSurvive",
         jira="ZOOKEEPER-2845",
-        first_seed=4,
+        first_seed=1,
         seeds_to_find=10,
         parts={
             "leader_role_class": server.ForgetfulLeaderRole,
@@ -324,14 +324,14 @@ BUGS: dict[str, Bug] = {
     "sync-without-leader": Bug(
         "A follower answers a sync by itself.",
         "SyncedReads",
-        first_seed=3,
+        first_seed=1,
         seeds_to_find=10,
         parts={"learner_role_class": server.SyncsAlone},
     ),
     "moved-session-writes": Bug(
         "A request is taken from a server that its client has left.",
         "SessionOrder",
-        first_seed=12,
+        first_seed=25,
         seeds_to_find=30,
         parts={"leader_role_class": server.IgnoresMoves},
     ),
@@ -352,14 +352,14 @@ BUGS: dict[str, Bug] = {
     "ephemeral-kept-at-failover": Bug(
         "Sessions of an earlier leader are not closed when they expire.",
         "Ephemerals",
-        first_seed=1,
+        first_seed=6,
         seeds_to_find=10,
         peer=server.CarelessHeir,
     ),
     "watch-lost-at-move": Bug(
         "A client that brings its watches to a server is not told what it has missed.",
         "WatchBeforeRead",
-        first_seed=4,
+        first_seed=0,
         seeds_to_find=10,
         parts={
             "leader_role_class": server.DeafLeaderRole,
