@@ -158,7 +158,7 @@ BUGS: dict[str, Bug] = {
     ),
     "epoch-before-history": Bug(
         "currentEpoch is written before the history is durable.",
-        "Liveness",
+        "CommittedSurvive",
         jira="ZOOKEEPER-4643, 4646",
         first_seed=0,
         seeds_to_find=10,

@@ -7,12 +7,9 @@ since nothing that was acknowledged may depend on who is hit.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zkserver.base.quorum import verifier_of
 from zkserver.sim import bad_disks, grudges
-from zkserver.sim.disk import SimDisk
 from zkserver.sim.grudges import Grudge
 
 if TYPE_CHECKING:
@@ -310,18 +307,14 @@ class Nemesis:
         Recovery is asked what it makes of the bad disk.
         """
         run, chance = self._run, self._chance
-        others = [int(each.host[1:]) for each in run.voters if each is not host]
-        is_enough = verifier_of(host.config.membership).is_quorum(others)
-        if run.wiped is not None or not host.is_up or not is_enough:
+        if not host.is_up or not run.may_lose_disk(host):
             return
-        run.wiped = host.host
         host.power_off()
         what = bad_disks.damage(host.disk, chance)
         self._note("bad disk", f"{host.host}: {what.detail}")
         if what.breach:
             run.audits.append(f"{host.host}: {what.breach}")
-        host.disk = SimDisk()
-        host.config = replace(host.config, db_autocreate=False)
+        run.empty_disk(host)
         run.restart_later(host, chance.random() * 5)
 
     async def _strike_links(self, kind: str) -> None:

@@ -15,11 +15,13 @@ from functools import partial
 from typing import Any
 
 from zkserver.base.errors import ExitCode
+from zkserver.base.quorum import verifier_of
 from zkserver.jute import txns
 from zkserver.sim import ensemble_faults, ensemble_moments, zab_checkers
 from zkserver.sim import history as words
 from zkserver.sim.checkers import Evidence, judge
 from zkserver.sim.client import SimClient
+from zkserver.sim.disk import SimDisk
 from zkserver.sim.ensemble import DATA_DIR, Observations, PeerHost, configuration
 from zkserver.sim.history import History
 from zkserver.sim.host import CLIENT_PORT
@@ -181,9 +183,15 @@ class EnsembleRun:
             client.stop()
         await asyncio.sleep(EXPIRY_S)
         await self._look_at_the_rest()
-        # What the last auditor's closing was to commit is committed everywhere by then.
+        # What the last auditor's closing was to commit may be on its way to a slow server.
         await asyncio.sleep(RESTART_S)
+        await self._wait_for(self._are_at_one, "the servers do not come to one zxid")
         self._compare()
+
+    def _are_at_one(self) -> bool:
+        processes = [host.process for host in self.hosts if host.is_serving]
+        zxids = [process.database.last_zxid for process in processes if process is not None]
+        return len(zxids) == len(self.hosts) and len(set(zxids)) == 1
 
     async def _wait_for(self, condition: Callable[[], bool], complaint: str) -> None:
         end_s = self.world.loop.time() + LIVENESS_BOUND_S
@@ -259,6 +267,9 @@ class EnsembleRun:
             return
         host.exit_codes.append(exit_code)
         asked = exit_code == ExitCode.EXECUTION_FINISHED
+        if exit_code == ExitCode.QUORUM_PACKET_ERROR:
+            self._empty_when_safe(host)
+            return
         if not asked and name not in self.excused:
             self.stuck.append(f"{name} ended by itself with exit code {exit_code}")
         # What a failed sync has left in memory is not to be trusted.
@@ -267,6 +278,31 @@ class EnsembleRun:
         host.faults = replace(host.faults, fail_chance=0.0)
         self.excused.pop(name, None)
         self.restart_later(host)
+
+    def may_lose_disk(self, host: PeerHost) -> bool:
+        """Whether the other voters are a quorum, and none of them has lost its disk."""
+        others = [int(each.host[1:]) for each in self.voters if each is not host]
+        is_enough = verifier_of(host.config.membership).is_quorum(others)
+        return is_enough and self.wiped is None
+
+    def _empty_when_safe(self, host: PeerHost) -> None:
+        """Its history cannot be cut back: it is emptied as soon as a quorum of others serves."""
+        others = [int(each.host[1:]) for each in self.voters if each.is_serving]
+        if not verifier_of(host.config.membership).is_quorum(others):
+            self.world.network.at(self.world.loop.time() + 1.0, self._empty_when_safe, host)
+            return
+        self.empty_disk(host)
+        self.restart_later(host)
+
+    def empty_disk(self, host: PeerHost) -> None:
+        """What an operator does with a disk that is bad, or a history that cannot be cut back.
+
+        The server says that it has no database, and gets one before it votes again.
+        """
+        self.wiped = host.host
+        self.world.events.note("nemesis", f"the disk of {host.host} is emptied")
+        host.disk = SimDisk()
+        host.config = replace(host.config, db_autocreate=False)
 
     def restart_later(self, host: PeerHost, delay_s: float = RESTART_S) -> None:
         """Bring a server back, unless it comes back by itself."""
