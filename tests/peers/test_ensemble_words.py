@@ -29,7 +29,7 @@ PUT_ASIDE = (
     (re.compile(r"^(Latency min/avg/max|Received|Sent|Connections|Outstanding): .*"), r"\1"),
     (re.compile(r"^((data|dataLog)Dir(Size)?|dataLogSize)=.*"), r"\1"),
     (re.compile(r"(?<=[:=])\d{5}\b"), "PORT"),
-    (re.compile(r"0x[1-9a-f]0000[0-9a-f]{10}"), "SESSION"),
+    (re.compile(r"0x[1-9a-f][0-9a-f]{14}\b"), "SESSION"),
 )
 
 
