@@ -121,8 +121,8 @@ simulate: $(INSTALLED)
 
 # Half as long on two cores that nobody else uses; --minutes is the bound where they are used.
 simulate-ci: $(INSTALLED)
-	$(BIN)/zkserver simulate --seeds 150 --fresh 60 --minutes 2.8
-	$(BIN)/zkserver simulate --standalone --seeds 40 --fresh 20 --minutes 1
+	$(BIN)/zkserver simulate --seeds 150 --fresh 20 --minutes 2.8
+	$(BIN)/zkserver simulate --standalone --seeds 40 --fresh 10 --minutes 1
 
 torture: $(TEST_INSTALLED)
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
