@@ -6,8 +6,9 @@ import random
 
 from zkserver.base import opcodes as op
 from zkserver.jute import txns
-from zkserver.sim.bad_disks import DATA_DIR, damage
+from zkserver.sim.bad_disks import damage
 from zkserver.sim.disk import SimDisk
+from zkserver.sim.restoring import DATA_DIR
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import RestoreSettings

@@ -7,6 +7,7 @@ from run to run, so the digest of a run's events is the same for the same seed.
 * `loop`: an asyncio event loop on a virtual clock, and the lives that hosts have on it
 * `network`, `transport`: links with TCP's promises, and faults of them
 * `grudges`: partitions as data
+* `restoring`: what recovery makes of a disk as it stands
 * `disk`, `recorded`: a disk that forgets what was not synced; one that acts later
 * `events`: what happened, and its digest
 * `world`: a loop, a network, an event log and a seed

@@ -17,12 +17,8 @@ import random
 from typing import NamedTuple
 
 from zkserver.sim.disk import SimDisk
-from zkserver.storage import recovery
-from zkserver.storage.layout import Layout, StorageError
-from zkserver.storage.recovery import RestoreSettings
-from zkserver.tree.tree import DataTree
-
-DATA_DIR = "data"
+from zkserver.sim.restoring import restore_copy
+from zkserver.storage.layout import StorageError
 
 
 class Damage(NamedTuple):
@@ -42,14 +38,9 @@ class _State(NamedTuple):
 
 
 def _recover(disk: SimDisk) -> _State:
-    disk = disk.kill()
-    disk.free_bytes = None
     warnings: list[str] = []
-    tree = DataTree()
     try:
-        restored = recovery.restore(
-            disk, Layout.of(DATA_DIR), tree, RestoreSettings(), warnings.append
-        )
+        tree, restored = restore_copy(disk, warnings.append)
     except StorageError as error:
         return _State(refusal=str(error))
     return _State(restored.last_zxid, tree.compute_digest(), tuple(warnings))

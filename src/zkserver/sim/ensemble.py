@@ -19,6 +19,7 @@ from zkserver.server.database import Database
 from zkserver.server.learning import LearnerRole
 from zkserver.sim.host import CLIENT_PORT, SimHost, Simulated
 from zkserver.sim.machine import SimMachine
+from zkserver.sim.restoring import DATA_DIR
 from zkserver.sim.world import World
 from zkserver.sim.zab_history import ZabHistory
 from zkserver.storage.recovery import Restored
@@ -29,7 +30,6 @@ from zkserver.zab.settings import LeaderSettings
 
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
-DATA_DIR = "data"
 
 
 class Observations:

@@ -22,16 +22,14 @@ from zkserver.sim import history as words
 from zkserver.sim.checkers import Evidence, judge
 from zkserver.sim.client import SimClient
 from zkserver.sim.disk import SimDisk
-from zkserver.sim.ensemble import DATA_DIR, Observations, PeerHost, configuration
+from zkserver.sim.ensemble import Observations, PeerHost, configuration
 from zkserver.sim.history import History
 from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.loop import Deadlock
+from zkserver.sim.restoring import restore_copy
 from zkserver.sim.run import Report
 from zkserver.sim.world import World
-from zkserver.storage import recovery
-from zkserver.storage.layout import Layout, StorageError
-from zkserver.storage.recovery import RestoreSettings
-from zkserver.tree.tree import DataTree
+from zkserver.storage.layout import StorageError
 from zkserver.zab.synchronisation import DEFAULT_SNAPSHOT_SIZE_FACTOR
 
 # How long, in virtual seconds, everybody may take to be served once the faults are over:
@@ -238,13 +236,8 @@ class EnsembleRun:
         process = host.process
         if process is None or process.role is None or not process.role.is_stored:
             return
-        disk = host.disk.kill()
-        disk.free_bytes = None
-        tree = DataTree()
         try:
-            restored = recovery.restore(
-                disk, Layout.of(DATA_DIR), tree, RestoreSettings(), lambda _: None
-            )
+            tree, restored = restore_copy(host.disk)
         except StorageError as error:
             self.audits.append(f"{host.host}: its disk does not restore: {error}")
             return

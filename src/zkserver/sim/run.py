@@ -23,17 +23,14 @@ from zkserver.sim.client import SimClient
 from zkserver.sim.history import History
 from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.loop import Deadlock
+from zkserver.sim.restoring import DATA_DIR, restore_copy
 from zkserver.sim.standalone import Standalone
 from zkserver.sim.world import World
 from zkserver.sim.zab_history import ZabHistory
-from zkserver.storage import recovery
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout, StorageError, sorted_logs
 from zkserver.storage.logreader import LogReader
-from zkserver.storage.recovery import RestoreSettings
-from zkserver.tree.tree import DataTree
 
-DATA_DIR = "data"
 SERVER = "server"
 # How long, in virtual seconds, everybody may take to be served once the faults are over.
 LIVENESS_BOUND_S = 60.0
@@ -195,13 +192,8 @@ class Run:
         server = self.server.process.server
         if server.in_flight or self._faulty_disk:
             return
-        disk = self.server.disk.kill()
-        disk.free_bytes = None
-        restored_tree = DataTree()
         try:
-            restored = recovery.restore(
-                disk, Layout.of(DATA_DIR), restored_tree, RestoreSettings(), lambda _: None
-            )
+            restored_tree, restored = restore_copy(self.server.disk)
         except StorageError as error:
             self.audits.append(f"the disk of a live server does not restore: {error}")
             return

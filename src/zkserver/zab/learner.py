@@ -163,10 +163,7 @@ class Learner:
         """Send clients' writes and syncs, ready as REQUEST; `tokens` are those of the syncs."""
         if self._step is _Step.SERVING:
             self._syncs.extend(tokens)
-            put(self._out.send, LEADER_LINK, *requests)
-        else:
-            self._out.notes.append("requests before this learner serves are dropped")
-        return self._finish()
+        return self._ask(*requests)
 
     def sync(
         self, token: object, request: Request, authinfo: tuple[Id, ...] | None = None
@@ -419,9 +416,9 @@ class Learner:
 
     # --- effects
 
-    def _ask(self, packet: Packet) -> Effects:
+    def _ask(self, *asked: Packet) -> Effects:
         if self._step is _Step.SERVING:
-            self._send(packet)
+            put(self._out.send, LEADER_LINK, *asked)
         else:
             self._out.notes.append("a request before this learner serves is dropped")
         return self._finish()
