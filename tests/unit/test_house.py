@@ -22,13 +22,14 @@ ROWS = (
     ("prep",),
     ("server",),
     ("runtime",),
-    ("cli",),
+    ("admin", "client"),
+    ("cli", "testing"),
     # The simulated world: may import all, is imported by none.
     ("sim",),
 )
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
-ROOMS_WITH_IO = ("runtime", "cli", "sim")
-ROOMS_WITH_ASYNC = ("runtime", "sim")
+ROOMS_WITH_IO = ("runtime", "admin", "client", "cli", "testing", "sim")
+ROOMS_WITH_ASYNC = ("runtime", "admin", "client", "cli", "testing", "sim")
 
 LONGEST_FUNCTION_LINES = 70
 LONGEST_FILE_LINES = 500
