@@ -204,6 +204,7 @@ class DataTree:
 
         A setData changes its znode alone, a create its znode and the parent.
         """
+        body: Any
         session_id, _, zxid, time_ms, kind, body = txn
         if kind == SET_DATA:
             before = self._share(path)
