@@ -92,6 +92,7 @@ class PeerProcess(Process):
             partial(election_port_of, config, loop, self.report),
             loop,
             self.machine.now_ms,
+            self.machine.wall_ms,
         )
         self.clients = PeerClients(
             config, self, loop, self._open_read_only, self.database.timeouts_ms
@@ -329,6 +330,7 @@ class PeerProcess(Process):
     async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> bool:
         """Close everything of a role, wait until its writes are on disk; whether it served."""
         log.info("the role has ended", role=self.state.name, reason=reason)
+        self.looking.story.ends(reason)
         self.role = self.server = self.clients.server = None
         role.close()
         self._snapshots.let_go()
@@ -398,6 +400,7 @@ class PeerProcess(Process):
             self.clients.server = self.server
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
+        self.looking.story.serves(epoch, self.machine.now_ms())
         self._note_state(f"serves in epoch {epoch}")
 
     def ended(self, reason: str) -> None:
