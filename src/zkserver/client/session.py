@@ -326,6 +326,9 @@ class Session:
         if self.state.is_over:
             return
         self._become(state)
+        for path, watcher in self.watches.clear():
+            event = WatchEvent(EventType.NONE, state, self.strip(path))
+            self.loop.call_soon(watcher, event)
         ending = _ENDINGS[state]
         if self.connection is not None:
             self.connection.close("the session is over")
@@ -338,9 +341,6 @@ class Session:
             if not waiting.done():
                 waiting.set_exception(ending())
         self._auths_waiting.clear()
-        for path, watcher in self.watches.clear():
-            event = WatchEvent(EventType.NONE, state, self.strip(path))
-            self.loop.call_soon(watcher, event)
 
     async def close(self) -> None:
         """End the session on the server, after all that was asked before, and here."""
