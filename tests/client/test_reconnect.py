@@ -203,8 +203,7 @@ async def test_the_server_says_when_a_session_has_expired(proxy: Proxy, own: str
         assert seen.events[-1][:2] == (NONE, SessionState.EXPIRED)
         assert every.events[-1][:2] == (NONE, SessionState.EXPIRED)
         with pytest.raises(errors.SessionExpired):
-            while True:
-                await anext(watch)
+            [event async for event in watch]
         await client.close()
         assert client.state is SessionState.EXPIRED
 
