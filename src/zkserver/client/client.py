@@ -140,15 +140,7 @@ class Client(Operations):
 
         Without a connection the session ends here only; the servers let it expire.
         """
-        session = self._session
-        if session.state.is_connected:
-            reply = self._request(op.CLOSE_SESSION, b"", replies.nothing)
-            session.begin_closing()
-            await asyncio.wait([reply], timeout=session.timeout_ms / 1000)
-            if reply.done() and not reply.cancelled():
-                reply.exception()
-        session.finish(SessionState.CLOSED)
-        await session.stop()
+        await self._session.close()
 
     async def __aenter__(self) -> Self:
         """Connect, within the session timeout."""

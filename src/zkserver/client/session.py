@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any
 
-from zkserver.client import hosts, replies, requests
+from zkserver.base import opcodes as op
+from zkserver.client import hosts, read_only, replies, requests
 from zkserver.client.connection import Connection, Landing, Pending
 from zkserver.client.errors import (
     AuthFailed,
@@ -98,6 +99,8 @@ class Session:
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._driver: asyncio.Task[None] | None = None
+        self._search: asyncio.Task[None] | None = None
+        self._close_reply: asyncio.Future[None] | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -238,9 +241,19 @@ class Session:
             self._auth[scheme, credential] = None
             connection.send_auth(requests.auth(scheme, credential), future)
         self._bring_watches(connection)
-        read_only = response.is_read_only
-        self._become(SessionState.CONNECTED_READ_ONLY if read_only else SessionState.CONNECTED)
+        self._become(
+            SessionState.CONNECTED_READ_ONLY if response.is_read_only else SessionState.CONNECTED
+        )
         self._flush()
+        if response.is_read_only:
+            self._search = self.loop.create_task(self._look_for_writable(connection))
+
+    async def _look_for_writable(self, connection: Connection) -> None:
+        """While a read-only server serves this session, look whether another can do more."""
+        others = self.rounds.others(connection.host)
+        found = await read_only.first_writable(others, self.settings.tls)
+        self.rounds.prefer(found)
+        connection.close(f"{found} takes changes")
 
     def _bring_watches(self, connection: Connection) -> None:
         """Tell the server all watches; it answers with what they missed."""
@@ -259,6 +272,8 @@ class Session:
         was_current = connection is self.connection
         if was_current:
             self.connection = None
+            if self._search is not None:
+                self._search.cancel()
         self.last_failure = f"{connection.host}: {reason}"
         for one in connection.take_unanswered():
             future, path = (one[1], one[3]) if isinstance(one, tuple) else (one, None)
@@ -311,6 +326,9 @@ class Session:
         if self.state.is_over:
             return
         self._become(state)
+        for path, watcher in self.watches.clear():
+            event = WatchEvent(EventType.NONE, state, self.strip(path))
+            self.loop.call_soon(watcher, event)
         ending = _ENDINGS[state]
         if self.connection is not None:
             self.connection.close("the session is over")
@@ -323,13 +341,20 @@ class Session:
             if not waiting.done():
                 waiting.set_exception(ending())
         self._auths_waiting.clear()
-        for path, watcher in self.watches.clear():
-            event = WatchEvent(EventType.NONE, state, self.strip(path))
-            self.loop.call_soon(watcher, event)
 
-    def begin_closing(self) -> None:
-        """No request is taken any more."""
-        self._is_closing = True
+    async def close(self) -> None:
+        """End the session on the server, after all that was asked before, and here."""
+        if self.state.is_connected or self._close_reply is not None:
+            if self._close_reply is None:
+                self._close_reply = self.request(op.CLOSE_SESSION, b"", replies.nothing)
+                self._is_closing = True
+            reply = self._close_reply
+            await asyncio.wait([reply], timeout=self.timeout_ms / 1000)
+            if reply.done() and not reply.cancelled():
+                # Whether or not the server has answered: here it is over.
+                reply.exception()
+        self.finish(SessionState.CLOSED)
+        await self.stop()
 
     async def stop(self) -> None:
         """End the driver."""
