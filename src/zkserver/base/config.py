@@ -175,6 +175,19 @@ class Config:
     election_port_bind_retry: int
     min_notification_interval_ms: int
     max_notification_interval_ms: int
+    # Admin server
+    admin_enable_server: bool
+    admin_server_address: str
+    admin_server_port: int
+    admin_idle_timeout_ms: int
+    admin_command_url: str
+    admin_port_unification: bool
+    admin_force_https: bool
+    admin_need_client_auth: bool
+    admin_rate_limiter_interval_ms: int
+    admin_snapshot_enabled: bool
+    admin_restore_enabled: bool
+    use_x_forwarded_for: bool
     # Security
     secure_client_port: int | None
     secure_client_port_address: str

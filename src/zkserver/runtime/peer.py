@@ -158,6 +158,10 @@ class PeerProcess(Process):
     def _make_protocol(self) -> asyncio.Protocol:
         return self.clients.make_protocol()
 
+    def active_server(self) -> Server | None:
+        """The role's server, whether it takes clients or not, or the one that serves reads."""
+        return self.server or self.clients.reads
+
     # Storage
 
     def _read_database(self) -> Restored:

@@ -87,13 +87,14 @@ class PeerClients:
         self._open_server = open_server
         self._global_sessions = global_sessions
         self._timer: asyncio.TimerHandle | None = None
-        self._reads: Server | None = None
+        # The server of a peer that looks for a leader and serves reads meanwhile.
+        self.reads: Server | None = None
         # The server of the role, if it takes clients.
         self.server: Server | None = None
 
     def make_protocol(self) -> asyncio.Protocol:
         """For a client that has just been accepted."""
-        server = self.server or self._reads
+        server = self.server or self.reads
         if server is None:
             return Unserved(self._config, self._host, self._loop)
         return ClientProtocol(server, self._config.client_tcp_keep_alive)
@@ -107,7 +108,7 @@ class PeerClients:
 
     def _serve_reads(self) -> None:
         self._timer = None
-        server = self._reads = self._open_server()
+        server = self.reads = self._open_server()
         server.pipeline = ReadOnlyPipeline(server, self._global_sessions())
         log.info("serves reads while there is no leader")
 
@@ -116,12 +117,12 @@ class PeerClients:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        server, self._reads = self._reads, None
+        server, self.reads = self.reads, None
         if server is not None:
             for connection in list(server.connections):
                 connection.close()
 
     def tick(self, now_ms: int) -> None:
         """Sessions of readers expire."""
-        if self._reads is not None:
-            self._reads.tick(now_ms)
+        if self.reads is not None:
+            self.reads.tick(now_ms)

@@ -65,6 +65,10 @@ class Process(ABC):
     async def serve(self) -> None:
         """Start, serve until asked to stop, stop."""
 
+    @abstractmethod
+    def active_server(self) -> Server | None:
+        """The server that clients meet now, be it read-only; None while nobody is served."""
+
     # Host
 
     def report(self, event: str, **facts: object) -> None:

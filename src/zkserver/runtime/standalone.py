@@ -23,6 +23,7 @@ from zkserver.server.server import Server
 
 log = logs.get_log("server")
 
+
 class StandaloneProcess(Process):
     """A running server that is alone; `Host` to it."""
 
@@ -34,9 +35,14 @@ class StandaloneProcess(Process):
         machine: Machine | None = None,
     ) -> None:
         super().__init__(config, loop, started_ms, machine)
+        self._active: Server | None = None
         # A batch is with the storage thread.
         self._writing = False
         self._quick_syncs = 0
+
+    def active_server(self) -> Server | None:
+        """The one server, once there is one."""
+        return self._active
 
     def batch_is_open(self) -> None:
         """A write waits; the turn's other writes join it before the disk is asked."""
@@ -67,6 +73,7 @@ class StandaloneProcess(Process):
         self.server.stats.digest_mismatches = restored.digest_mismatches
         self._start_storage()
         await self._accept(self._make_protocol)
+        self._active = self.server
         self._announce("standalone", restored, tree.znode_count())
         log.info("serving", started_in_ms=round(machine.precise_ms() - self.started_ms))
         self.server.close_orphans()
