@@ -1,5 +1,6 @@
-"""What looks at a running server over HTTP: the admin commands, and what is built on them.
+"""What looks at a running server from within its process, and answers over HTTP.
 
-`admin_server` is the listener. A room of the top: it may use the runtime and all above it, and
-nothing in a server knows of it but `cli.serve`, which brings both together.
+`cli.serve` makes these and hands them the process (`runtime.attachment`); nothing of a server knows
+of them. `lazy_http` is the listener they share, which costs nothing until somebody comes;
+`admin_server` answers the admin commands.
 """
