@@ -1,6 +1,10 @@
-"""What looks at a running server from within its process, and answers over HTTP.
+"""What operators look at: HTTP commands, metrics, audit lines, the console.
 
-`cli.serve` makes these and hands them the process (`runtime.attachment`); nothing of a server knows
-of them. `lazy_http` is the listener they share, which costs nothing until somebody comes;
-`admin_server` answers the admin commands.
+Everything here looks at a running process (`runtime.process.Process`) from outside: `cli.serve`
+makes the process and these attachments, and hands the one to the others. Nothing in `runtime` or
+above knows of this room, so a server without it is the same server.
+
+An attachment (`runtime.attachment`) is an object with `start(process)`, called on the loop once the
+process is made, and `async stop()`, called once it has ended. `lazy_http` is the listener they
+share, `admin_server` the one of the admin commands.
 """

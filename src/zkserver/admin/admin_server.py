@@ -12,7 +12,7 @@ class AdminServer:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    async def start(self, process: Process) -> None:
+    def start(self, process: Process) -> None:
         """Begin."""
 
     async def stop(self) -> None:

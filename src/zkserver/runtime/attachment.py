@@ -15,7 +15,7 @@ from zkserver.runtime.process import Process
 class Attachment(Protocol):
     """Something with a life beside a process."""
 
-    async def start(self, process: Process) -> None:
+    def start(self, process: Process) -> None:
         """Begin. Raises FatalError if the process must not run without it."""
 
     async def stop(self) -> None:

@@ -28,7 +28,7 @@ async def _serve(config: Config, started_ms: float, attachments: Sequence[Attach
     loop.set_exception_handler(process.unexpected)
     async with AsyncExitStack() as started:
         for each in attachments:
-            await each.start(process)
+            each.start(process)
             started.push_async_callback(each.stop)
         await process.serve()
     return process.exit_code
