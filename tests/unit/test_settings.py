@@ -30,7 +30,7 @@ from zkserver.base.settings_values import (
 ROOT = Path(__file__).parents[2]
 
 # What follows from several keys, or from none.
-DERIVED_FIELDS = {"server_id", "last_seen_membership", "is_distributed", "properties"}
+DERIVED_FIELDS = {"server_id", "last_seen_membership", "is_distributed", "text", "properties"}
 
 
 def test_every_setting_has_its_own_key() -> None:

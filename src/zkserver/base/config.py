@@ -208,6 +208,8 @@ class Config:
     jvm_pause_info_threshold_ms: int
     jvm_pause_warn_threshold_ms: int
     jvm_pause_sleep_time_ms: int
+    # The configuration file as it was read.
+    text: str = field(repr=False, hash=False, compare=False)
     # Every Java property as it would exist, those of -D and those that the file sets.
     properties: Mapping[str, str] = field(repr=False, hash=False)
 
@@ -253,6 +255,7 @@ def _fill(draft: Draft, source: ConfigSource) -> None:
     config_rules.apply(draft)
     config_members.settle(draft, membership, source.read_text)
     _warn_of_unbuilt(draft)
+    draft.values["text"] = source.text
     draft.values["properties"] = MappingProxyType(draft.properties)
 
 

@@ -24,11 +24,12 @@ from zkserver.base.acl import Id
 from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
 from zkserver.base.zxid import hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
+from zkserver.jute.quorum_packets import Packet
 from zkserver.prep.common import PREPARERS
 from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
-from zkserver.server.peer_words import ProposalSizes, Reign
+from zkserver.server.peer_words import LearnerFigures, ProposalSizes, Reign, Traffic
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.reads import HANDLERS
 from zkserver.server.role import Role, RoleHost
@@ -209,6 +210,7 @@ class LeaderRole(Role):
         self._proposals = ProposalSizes()
         self._reign_ms = 0
         self._rests: dict[int, bytes] = {}
+        self._traffic: dict[int, Traffic] = {}
 
     def begin(self) -> None:
         """The reign begins."""
@@ -217,10 +219,12 @@ class LeaderRole(Role):
     def link_up(self, link: int) -> None:
         """A learner has connected."""
         self._rests[link] = b""
+        self._traffic[link] = Traffic(self.host.now_ms())
         self._perform(self.core.link_up(link))
 
     def link_down(self, link: int) -> None:
         """A learner's link broke."""
+        self._traffic.pop(link, None)
         if self._rests.pop(link, None) is not None and not self.has_ended:
             self._perform(self.core.link_down(link))
 
@@ -236,6 +240,7 @@ class LeaderRole(Role):
             self.host.hang_up(link, str(error))
             return
         if found:
+            self._traffic[link].received += len(found)
             self._perform(self.core.received(link, found))
 
     def flush(self) -> None:
@@ -251,6 +256,13 @@ class LeaderRole(Role):
     def _committed(self, entries: list[Entry]) -> None:
         self.pipeline.committed(entries)
 
+    def _transmit(self, queues: dict[int, list[Packet]]) -> None:
+        for link, queue in queues.items():
+            traffic = self._traffic.get(link)
+            if traffic is not None:
+                traffic.sent += len(queue)
+        super()._transmit(queues)
+
     def _answer(self, out: Effects) -> None:
         server = self.server
         if server is None:
@@ -264,6 +276,7 @@ class LeaderRole(Role):
             self._perform(self.core.revalidated(link, session_id, is_valid))
         writes: list[Forwarded] = []
         for asked in out.requests:
+            self._count_request(asked.link)
             if asked.type != op.SYNC:
                 writes.append(asked)
                 continue
@@ -275,6 +288,21 @@ class LeaderRole(Role):
             self._perform(self.core.sync(asked.link))
         if writes:
             self.pipeline.submit_forwarded(writes)
+
+    def _count_request(self, link: int) -> None:
+        traffic = self._traffic.get(link)
+        if traffic is not None:
+            traffic.requests += 1
+
+    def learners(self) -> list[LearnerFigures]:
+        """The learners that get what is proposed, for the admin commands."""
+        return [
+            LearnerFigures(
+                each.link, each.server_id, each.is_participant, each.acked, self._traffic[each.link]
+            )
+            for each in self.core.learners
+            if each.is_forwarded and each.link in self._traffic
+        ]
 
     def reign(self) -> Reign:
         """The leader's figures, for the four-letter words."""

@@ -7,13 +7,13 @@ has lost the keys of ensembles; here they are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from zkserver.base.config import Config
 from zkserver.base.members import Address, Member, Role
 from zkserver.base.zxid import counter_of, epoch_of
-from zkserver.server.peer_words import PeerFacts, Reign, conf_rows
+from zkserver.server.peer_words import LearnerFigures, PeerFacts, Reign, conf_rows
 
 Report = dict[str, object]
 
@@ -21,18 +21,11 @@ Report = dict[str, object]
 NO_LEADER = "server is not initialized"
 
 
-class Learner(NamedTuple):
-    """One learner as its leader knows it. `established_ms` is the calendar's time."""
+class LinkFacts(NamedTuple):
+    """A learner's link: the other end, as host:port, and what has not been sent yet."""
 
-    server_id: int
-    is_participant: bool
     address: str
-    established_ms: int
     unsent_bytes: int
-    packets_received: int
-    packets_sent: int
-    requests: int
-    last_zxid: int
 
 
 def configuration(config: Config, facts: PeerFacts) -> Report:
@@ -86,25 +79,40 @@ def voting_view(facts: PeerFacts | None, client_address: str) -> Report:
     return {"current_config": view}
 
 
-def observers(learners: Sequence[Learner]) -> Report:
-    """The observers of a leader."""
-    rows = [
-        {
-            "remote_socket_address": f"/{each.address}",
-            "sid": each.server_id,
-            "established": each.established_ms,
-            # What waits for a link is with its transport, in bytes.
-            "queued_packets": 0,
-            "queued_packets_size": each.unsent_bytes,
-            "packets_received": each.packets_received,
-            "packets_sent": each.packets_sent,
-            "requests": each.requests,
-            "last_zxid": each.last_zxid,
-        }
-        for each in learners
-        if not each.is_participant
-    ]
+def observers(
+    facts: PeerFacts | None, link_facts: Callable[[int], LinkFacts], now_ms: int, wall_ms: int
+) -> Report:
+    """The observers of a leader. Times: `now_ms` monotonic, `wall_ms` the calendar's."""
+    rows = []
+    for each in _observers(facts):
+        link, traffic = link_facts(each.link), each.traffic
+        rows.append(
+            {
+                "remote_socket_address": f"/{link.address}",
+                "sid": each.server_id,
+                "established": wall_ms - (now_ms - traffic.since_ms),
+                # What waits for a link waits in its transport, as bytes.
+                "queued_packets": 0,
+                "queued_packets_size": link.unsent_bytes,
+                "packets_received": traffic.received,
+                "packets_sent": traffic.sent,
+                "requests": traffic.requests,
+                "last_zxid": each.last_zxid,
+            }
+        )
     return {"synced_observers": len(rows), "observers": rows}
+
+
+def reset_observers(facts: PeerFacts | None) -> None:
+    """Begin the figures of the observers' links anew."""
+    for each in _observers(facts):
+        each.traffic.reset()
+
+
+def _observers(facts: PeerFacts | None) -> list[LearnerFigures]:
+    if facts is None or facts.learners is None:
+        return []
+    return [each for each in facts.learners() if not each.is_participant]
 
 
 def zab_state(facts: PeerFacts | None, stage: str, last_zxid: int, client_address: str) -> Report:
