@@ -132,6 +132,7 @@ class Config:
     digest_algorithm: str
     super_digest: str | None = field(repr=False)
     ensemble_auth_name: str | None
+    x509_super_user: str | None
     enforce_auth_enabled: bool
     enforce_auth_schemes: tuple[str, ...]
     # Ensemble

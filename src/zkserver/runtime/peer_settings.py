@@ -6,7 +6,6 @@ from zkserver.base.config import Config
 from zkserver.election.election import Timing
 from zkserver.zab.settings import LeaderSettings, LearnerSettings
 
-
 WHY_NOT_RESTORE = (
     "a server of an ensemble takes another database only while it is down, or its history would "
     "not be that of the others: see docs/admin.md"
