@@ -209,7 +209,7 @@ class Snapshots:
             )
             return
         stats.snapshots += 1
-        stats.last_snapshot_ms = took_ms
+        stats.snapshot_time.record(1, took_ms)
         log.info(
             "snapshot written",
             path=str(report["path"]),

@@ -67,7 +67,14 @@ class StandaloneProcess(Process):
                 f"{config.data_log_dir or config.data_dir} and start again",
             )
         self.server = Server(
-            config, tree, restored.sessions, self.providers, self, machine.now_ms, machine.wall_ms
+            config,
+            tree,
+            restored.sessions,
+            self.providers,
+            self,
+            machine.now_ms,
+            machine.wall_ms,
+            stats=self.stats,
         )
         self._pipeline = self.server.pipeline = Pipeline(self.server)
         self.server.stats.digest_mismatches = restored.digest_mismatches
@@ -130,7 +137,7 @@ class StandaloneProcess(Process):
     def _answer(self, batch: Batch, sync_ms: float) -> None:
         """A batch is on disk: answer it, and see whether a snapshot is due."""
         self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
-        self._note_sync(self.server, sync_ms)
+        self._note_sync(sync_ms, len(batch.entries))
         self._pipeline.durable(batch)
         self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
 
