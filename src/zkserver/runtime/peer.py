@@ -34,6 +34,7 @@ from zkserver.runtime.process import (
     Process,
 )
 from zkserver.runtime.quorum_port import QuorumLink
+from zkserver.runtime.role_times import RoleTimes
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
@@ -95,7 +96,7 @@ class PeerProcess(Process):
             self.machine.now_ms,
         )
         self.clients = PeerClients(
-            config, self, loop, self._open_read_only, self.database.timeouts_ms
+            config, self, loop, self._open_read_only, self.database.timeouts_ms, self.stats
         )
         self.links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
@@ -103,6 +104,7 @@ class PeerProcess(Process):
         self._settled: asyncio.Future[None] | None = None
         self._flush_is_due = False
         self._quick_syncs = 0
+        self._times = RoleTimes(self.stats, self.machine.now_ms)
 
     def _make_database(self) -> Database:
         return Database(self.make_tree, self._committed_log())
@@ -212,16 +214,17 @@ class PeerProcess(Process):
         """Orders are durable: tell the roles that gave them."""
         self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
         counts: dict[Role, int] = {}
+        txns = 0
         for token in tokens:
             if isinstance(token, tuple):
                 role, job = token
                 counts[role] = counts.get(role, 0) + 1
+                txns += len(job) if isinstance(job, list) else 0
                 if isinstance(job, StoreEpoch) and job.file in self.epochs:
                     self.epochs[job.file] = job.epoch
         for role, count in counts.items():
             role.stored(count)
-        if self.server is not None:
-            self._note_sync(self.server, sync_ms)
+        self._note_sync(sync_ms, txns)
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
@@ -233,14 +236,13 @@ class PeerProcess(Process):
     async def _look(self) -> Vote:
         self.state = PeerState.LOOKING
         self._note_state("")
-        began_ms, facts = self.machine.now_ms(), self.facts
-        facts.looking_count += 1
-        facts.reign = facts.learners = None
+        self._times.looks()
+        self.facts.reign = self.facts.learners = None
         self.clients.begin_looking()
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
         self.clients.end_looking()
-        facts.leader_id = vote.leader
-        facts.elections.record(1, self.machine.now_ms() - began_ms)
+        self.facts.leader_id = vote.leader
+        self._times.has_elected()
         self.state = self.looking.election.state
         return vote
 
@@ -387,6 +389,7 @@ class PeerProcess(Process):
             machine.now_ms,
             machine.wall_ms,
             self.server_id,
+            self.stats,
         )
         server.peer = self.facts
         return server
@@ -400,6 +403,7 @@ class PeerProcess(Process):
             self.clients.server = self.server
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
+        self._times.serves(self.state)
         self._note_state(f"serves in epoch {epoch}")
 
     def ended(self, reason: str) -> None:
@@ -410,10 +414,6 @@ class PeerProcess(Process):
     def note(self, line: str) -> None:
         """A line for the log."""
         log.info(line)
-
-    def now_ms(self) -> int:
-        """The monotonic clock."""
-        return self.machine.now_ms()
 
     def committed(self, entries: list[Entry]) -> None:
         """Txns were applied: while clients are served, a snapshot may be due."""

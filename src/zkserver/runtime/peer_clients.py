@@ -17,6 +17,7 @@ from zkserver.runtime.client_port import ClientProtocol
 from zkserver.server import four_letter
 from zkserver.server.read_only import GRACE_MS, ReadOnlyPipeline
 from zkserver.server.server import Host, Server
+from zkserver.server.stats import ServerStats
 
 log = logs.get_log("peer")
 
@@ -30,9 +31,12 @@ class Unserved(asyncio.Protocol):
     Apache's server hangs up on a client at the same moment, when its first length has come.
     """
 
-    def __init__(self, config: Config, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, config: Config, host: Host, loop: asyncio.AbstractEventLoop, stats: ServerStats
+    ) -> None:
         self._config = config
         self._host = host
+        self._stats = stats
         self._loop = loop
         self._received = b""
         self._transport: asyncio.Transport | None = None
@@ -51,7 +55,9 @@ class Unserved(asyncio.Protocol):
         if transport is None or len(received) < _WORD_SIZE or transport.is_closing():
             return
         word = received[:_WORD_SIZE]
-        if word in four_letter.WORDS:
+        if word not in four_letter.WORDS:
+            self._stats.connections_unserved += 1
+        else:
             is_whole = word != b"stmk" or len(received) >= _STMK_SIZE
             if not is_whole and four_letter.is_allowed(self._config, "stmk"):
                 return
@@ -80,8 +86,10 @@ class PeerClients:
         loop: asyncio.AbstractEventLoop,
         open_server: Callable[[], Server],
         global_sessions: Callable[[], dict[int, int]],
+        stats: ServerStats,
     ) -> None:
         self._config = config
+        self._stats = stats
         self._host = host
         self._loop = loop
         self._open_server = open_server
@@ -96,7 +104,7 @@ class PeerClients:
         """For a client that has just been accepted."""
         server = self.server or self.reads
         if server is None:
-            return Unserved(self._config, self._host, self._loop)
+            return Unserved(self._config, self._host, self._loop, self._stats)
         return ClientProtocol(server, self._config.client_tcp_keep_alive)
 
     def begin_looking(self) -> None:

@@ -251,8 +251,8 @@ class Snapshots:
             )
             return
         stats.snapshots += 1
-        stats.last_snapshot_ms = took_ms
         saved = Saved(str(report["path"]), int(str(report["zxid"])), int(str(report["bytes"])))
+        stats.snapshot_time.record(1, took_ms)
         log.info(
             "snapshot written",
             path=saved.path,

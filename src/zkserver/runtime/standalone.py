@@ -94,6 +94,7 @@ class StandaloneProcess(Process):
             self,
             machine.now_ms,
             machine.wall_ms,
+            stats=self.stats,
         )
         self._pipeline = server.pipeline = Pipeline(server)
         return server
@@ -113,8 +114,7 @@ class StandaloneProcess(Process):
         self._replaced = None
         self._writing = False
         server = self.server = self._open_server(tree, incoming.info.sessions)
-        server.stats, server.started_ms = old.stats, old.started_ms
-        server.trace_mask = old.trace_mask
+        server.started_ms, server.trace_mask = old.started_ms, old.trace_mask
         self._snapshots.use(server)
         self._active = server
         log.info("serves the restored database", zxid=f"0x{hex_zxid(tree.last_zxid)}")
@@ -172,7 +172,7 @@ class StandaloneProcess(Process):
     def _answer(self, batch: Batch, sync_ms: float) -> None:
         """A batch is on disk: answer it, and see whether a snapshot is due."""
         self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
-        self._note_sync(self.server, sync_ms)
+        self._note_sync(sync_ms, len(batch.entries))
         self._pipeline.durable(batch)
         self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
 
