@@ -163,8 +163,7 @@ def test_properties_of_others_are_nobodys_business() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "admin.serverPort=8080",
-        "admin.enableServer=true",
+        "admin.httpVersion=20",
         "audit.enable=true",
         "secureClientPort=2281",
         "ssl.keyStore.location=/k",
@@ -183,7 +182,7 @@ def test_features_that_are_not_built_are_warned_of_by_name(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["admin.enableServer=false", "audit.enable=false", "sslQuorum=false", "initLimit=10"]
+    "line", ["admin.httpVersion=11", "audit.enable=false", "sslQuorum=false", "initLimit=10"]
 )
 def test_not_asking_for_what_is_not_built_is_fine(line: str) -> None:
     assert load(BASE + line)[1] == []

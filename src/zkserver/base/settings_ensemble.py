@@ -146,23 +146,34 @@ OBSERVERS: tuple[Setting, ...] = partly(
     later=("observerMasterPort", "observer.reconnectDelayMs", "observerMaster.sizeLimit"),
 )
 
-ADMIN: tuple[Setting, ...] = later(
+ADMIN: tuple[Setting, ...] = partly(
     "Admin server",
-    prop("admin.enableServer", BOOLEAN, True, "", "the HTTP admin server", off="false"),
-    prop("admin.serverAddress", TEXT, "0.0.0.0", "", "its address"),
-    prop("admin.serverPort", INTEGER, 8080, "", "its port"),
-    prop("admin.idleTimeout", INTEGER, 30000, "ms", "time that a connection may be idle"),
-    prop("admin.commandURL", TEXT, "/commands", "", "path of the commands"),
-    prop("admin.httpVersion", INTEGER, 11, "", "11 is HTTP/1.1"),
-    prop("admin.portUnification", BOOLEAN, False, "", "its port takes HTTP and HTTPS"),
-    prop("admin.forceHttps", BOOLEAN, False, "", "its port takes HTTPS alone"),
-    prop("admin.needClientAuth", BOOLEAN, False, "", "clients must show a certificate"),
+    prop("admin.enableServer", BOOLEAN, True, "", "the HTTP admin server", "admin_enable_server"),
+    prop("admin.serverAddress", TEXT, "", "", "its address", "admin_server_address",
+         default_text="127.0.0.1 and ::1", note="Apache's server takes every address, 0.0.0.0,"
+         " where none is given."),
+    prop("admin.serverPort", INTEGER, 8080, "", "its port", "admin_server_port",
+         note="If the default is taken, the server goes on without."),
+    prop("admin.idleTimeout", INTEGER, 30000, "ms", "time that a connection may be idle",
+         "admin_idle_timeout_ms"),
+    prop("admin.commandURL", TEXT, "/commands", "", "path of the commands", "admin_command_url"),
+    prop("admin.httpVersion", INTEGER, 11, "", "11 is HTTP/1.1", off="11"),
+    prop("admin.portUnification", BOOLEAN, False, "", "its port takes HTTP and HTTPS",
+         "admin_port_unification"),
+    prop("admin.forceHttps", BOOLEAN, False, "", "its port takes HTTPS alone",
+         "admin_force_https"),
+    prop("admin.needClientAuth", BOOLEAN, False, "", "clients must show a certificate",
+         "admin_need_client_auth"),
     prop("admin.rateLimiterIntervalInMS", INTEGER, 300000, "ms", "time between restores",
-         reading=Reading.PLAIN),
-    prop("admin.snapshot.enabled", BOOLEAN, True, "", "the snapshot command", off="false"),
-    prop("admin.restore.enabled", BOOLEAN, True, "", "the restore command", off="false"),
+         "admin_rate_limiter_interval_ms", reading=Reading.PLAIN,
+         note="Between snapshots a thousandth of it."),
+    prop("admin.snapshot.enabled", BOOLEAN, True, "", "the snapshot command",
+         "admin_snapshot_enabled"),
+    prop("admin.restore.enabled", BOOLEAN, True, "", "the restore command",
+         "admin_restore_enabled"),
     prop("IPAuthenticationProvider.usexforwardedfor", BOOLEAN, False, "", "take a client's"
-         " address from X-Forwarded-For"),
+         " address from X-Forwarded-For", "use_x_forwarded_for"),
+    later=("admin.httpVersion",),
 )
 
 METRICS: tuple[Setting, ...] = later(

@@ -19,7 +19,7 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.members import text_of
 from zkserver.base.quorum import verifier_of
 from zkserver.base.zxid import hex_zxid
-from zkserver.election.election import Election, Timing
+from zkserver.election.election import Election
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
@@ -34,6 +34,7 @@ from zkserver.runtime.process import (
     Process,
 )
 from zkserver.runtime.quorum_port import QuorumLink
+from zkserver.runtime.role_times import RoleTimes
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
@@ -61,6 +62,7 @@ LONGEST_PAUSE_MS = 1000
 class PeerProcess(Process):
     """A running peer; the host of its roles, and of the server that they open."""
 
+    why_not_restore = peer_settings.WHY_NOT_RESTORE
     leader_class = Leader
     learner_class = Learner
     election_class = Election
@@ -95,14 +97,15 @@ class PeerProcess(Process):
             self.machine.wall_ms,
         )
         self.clients = PeerClients(
-            config, self, loop, self._open_read_only, self.database.timeouts_ms
+            config, self, loop, self._open_read_only, self.database.timeouts_ms, self.stats
         )
-        self._links: dict[int, QuorumLink] = {}
+        self.links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
         self._ended: asyncio.Future[str] = loop.create_future()
         self._settled: asyncio.Future[None] | None = None
         self._flush_is_due = False
         self._quick_syncs = 0
+        self._times = RoleTimes(self.stats, self.machine.now_ms)
 
     def _make_database(self) -> Database:
         return Database(self.make_tree, self._committed_log())
@@ -111,10 +114,7 @@ class PeerProcess(Process):
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
 
     def _make_election(self) -> Election:
-        timing = Timing(
-            shortest_interval_ms=self.config.min_notification_interval_ms,
-            longest_interval_ms=self.config.max_notification_interval_ms,
-        )
+        timing = peer_settings.of_election(self.config)
         return self.election_class(self.server_id, self.verifier, self.config_text, timing)
 
     # Life
@@ -158,6 +158,10 @@ class PeerProcess(Process):
 
     def _make_protocol(self) -> asyncio.Protocol:
         return self.clients.make_protocol()
+
+    def active_server(self) -> Server | None:
+        """The role's server, whether it takes clients or not, or the one that serves reads."""
+        return self.server or self.clients.reads
 
     # Storage
 
@@ -211,16 +215,17 @@ class PeerProcess(Process):
         """Orders are durable: tell the roles that gave them."""
         self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
         counts: dict[Role, int] = {}
+        txns = 0
         for token in tokens:
             if isinstance(token, tuple):
                 role, job = token
                 counts[role] = counts.get(role, 0) + 1
+                txns += len(job) if isinstance(job, list) else 0
                 if isinstance(job, StoreEpoch) and job.file in self.epochs:
                     self.epochs[job.file] = job.epoch
         for role, count in counts.items():
             role.stored(count)
-        if self.server is not None:
-            self._note_sync(self.server, sync_ms)
+        self._note_sync(sync_ms, txns)
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
@@ -232,14 +237,13 @@ class PeerProcess(Process):
     async def _look(self) -> Vote:
         self.state = PeerState.LOOKING
         self._note_state("")
-        began_ms, facts = self.machine.now_ms(), self.facts
-        facts.looking_count += 1
-        facts.reign = None
+        self._times.looks()
+        self.facts.reign = self.facts.learners = None
         self.clients.begin_looking()
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
         self.clients.end_looking()
-        facts.leader_id = vote.leader
-        facts.elections.record(1, self.machine.now_ms() - began_ms)
+        self.facts.leader_id = vote.leader
+        self._times.has_elected()
         self.state = self.looking.election.state
         return vote
 
@@ -252,7 +256,7 @@ class PeerProcess(Process):
         core = self._make_leader(settings)
         kind = LocalLeaderRole if config.local_sessions_enabled else self.leader_role_class
         role = self._begin(kind(core, self.database, self))
-        self.facts.reign = role.reign
+        self.facts.reign, self.facts.learners = role.reign, role.learners
         self._note_state("")
         member = self.membership.find(self.server_id)
         acceptor = None
@@ -334,7 +338,7 @@ class PeerProcess(Process):
         self.role = self.server = self.clients.server = None
         role.close()
         self._snapshots.let_go()
-        links, self._links = self._links, {}
+        links, self.links = self.links, {}
         for link in links.values():
             link.hang_up()
         while not role.is_stored:
@@ -351,20 +355,20 @@ class PeerProcess(Process):
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link."""
-        if link in self._links:
-            self._links[link].write(data)
+        if link in self.links:
+            self.links[link].write(data)
 
     def transmit_tree(self, link: int) -> None:
         """The tree as it is now."""
-        if link in self._links:
+        if link in self.links:
             database = self.database
             pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
-            self.machine.send_tree(self.loop, self._links[link], pieces)
+            self.machine.send_tree(self.loop, self.links[link], pieces)
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a learner's link."""
         log.info("closing a learner's link", link=link, reason=reason)
-        there = self._links.pop(link, None)
+        there = self.links.pop(link, None)
         if there is not None:
             there.hang_up()
 
@@ -387,6 +391,7 @@ class PeerProcess(Process):
             machine.now_ms,
             machine.wall_ms,
             self.server_id,
+            self.stats,
         )
         server.peer = self.facts
         return server
@@ -401,6 +406,7 @@ class PeerProcess(Process):
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
         self.looking.story.serves(epoch, self.machine.now_ms())
+        self._times.serves(self.state)
         self._note_state(f"serves in epoch {epoch}")
 
     def ended(self, reason: str) -> None:
@@ -411,10 +417,6 @@ class PeerProcess(Process):
     def note(self, line: str) -> None:
         """A line for the log."""
         log.info(line)
-
-    def now_ms(self) -> int:
-        """The monotonic clock."""
-        return self.machine.now_ms()
 
     def committed(self, entries: list[Entry]) -> None:
         """Txns were applied: while clients are served, a snapshot may be due."""
@@ -451,7 +453,7 @@ class PeerProcess(Process):
         if role is None or role.has_ended:
             link.hang_up()
             return
-        self._links[link.number] = link
+        self.links[link.number] = link
         if isinstance(role, LeaderRole):
             role.link_up(link.number)
         else:
@@ -465,7 +467,7 @@ class PeerProcess(Process):
             role.receive(data)
 
     def _link_lost(self, number: int, reason: str) -> None:
-        if self._links.pop(number, None) is None or self.role is None:
+        if self.links.pop(number, None) is None or self.role is None:
             return
         if isinstance(self.role, LeaderRole):
             self.role.link_down(number)
@@ -491,7 +493,7 @@ class PeerProcess(Process):
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()
-        for link in self._links.values():
+        for link in self.links.values():
             link.hang_up()
         self._snapshots.stop()
         self._storage.stop()

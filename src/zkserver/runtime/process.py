@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from zkserver import __version__
 from zkserver.base.config import Config
@@ -21,10 +21,14 @@ from zkserver.runtime import environment, logs
 from zkserver.runtime.machine import Machine
 from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
+from zkserver.runtime.restoring import Incoming, RestoreError
+from zkserver.runtime.snapshots import Snapshots
 from zkserver.server.server import Server
+from zkserver.server.stats import ServerStats
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import Restored, RestoreSettings
+from zkserver.storage.snapshot import Saved
 from zkserver.storage.txnlog import TxnLogWriter
 from zkserver.tree.tree import DataTree
 
@@ -57,6 +61,7 @@ class Process(ABC):
         self.started_ms = started_ms
         self.layout = Layout.of(config.data_dir, config.data_log_dir)
         self.exit_code = 0
+        self.stats = ServerStats()
         self.providers = load_providers(config)
         self._done = loop.create_future()
         self._sockets: list[socket.socket] = []
@@ -64,6 +69,28 @@ class Process(ABC):
     @abstractmethod
     async def serve(self) -> None:
         """Start, serve until asked to stop, stop."""
+
+    # Why this process takes no other database while it runs; "" if it does.
+    why_not_restore = ""
+    _snapshots: Snapshots
+
+    async def replace_database(self, incoming: Incoming, tree: DataTree) -> None:  # noqa: ARG002
+        """Serve from `tree`, which was loaded from `incoming`, and let go of what was before.
+
+        Clients are hung up on. Everything is durable on return. Raises RestoreError.
+        """
+        raise RestoreError(self.why_not_restore)
+
+    def take_snapshot(self) -> Awaitable[Saved]:
+        """A snapshot of the tree as it is now or later; raises NoSnapshot if there is none.
+
+        Only while there is an active server.
+        """
+        return self._snapshots.request()
+
+    @abstractmethod
+    def active_server(self) -> Server | None:
+        """The server that clients meet now, be it read-only; None while nobody is served."""
 
     # Host
 
@@ -74,6 +101,14 @@ class Process(ABC):
     def random(self) -> float:
         """A number from 0 up to 1."""
         return self.machine.random()
+
+    def now_ms(self) -> int:
+        """The monotonic clock."""
+        return self.machine.now_ms()
+
+    def wall_ms(self) -> int:
+        """The calendar's clock."""
+        return self.machine.wall_ms()
 
     def client_port(self) -> int:
         """The port that clients come to."""
@@ -122,7 +157,8 @@ class Process(ABC):
         self, tree: DataTree, replayed: Callable[[int, bytes], object] | None = None
     ) -> Restored:
         """Fill the tree from the data directory; see `storage.recovery.restore`."""
-        config = self.config
+        config, stats = self.config, self.stats
+        began_ms = self.machine.precise_ms()
         self.machine.hold_collector()
         settings = RestoreSettings(
             config.datadir_autocreate,
@@ -141,6 +177,8 @@ class Process(ABC):
                 first_zxid=f"0x{hex_zxid(restored.first_mismatch_zxid or 0)}",
             )
         self.machine.settle_collector()
+        stats.database_load.record(1, round(self.machine.precise_ms() - began_ms))
+        stats.startup_txns.record(1, restored.txns_replayed)
         return restored
 
     def _log_writer(self) -> TxnLogWriter:
@@ -170,10 +208,15 @@ class Process(ABC):
             txns_replayed=restored.txns_replayed,
         )
 
-    def _note_sync(self, server: Server, sync_ms: float) -> None:
-        """Count a sync of the log, and warn of a slow one."""
-        stats = server.stats
-        stats.record_sync(round(sync_ms))
+    def _note_sync(self, sync_ms: float, txns: int) -> None:
+        """Count a sync of the log with so many txns before it, and warn of a slow one."""
+        stats = self.stats
+        took_ms = round(sync_ms)
+        stats.fsync.record(1, took_ms)
+        if txns:
+            stats.logged += txns
+            stats.log_batch_size.record(1, txns)
+            stats.log_flush.record(1, took_ms)
         if sync_ms > self.config.fsync_warning_threshold_ms:
             stats.fsync_threshold_exceeded += 1
             log.warn(
@@ -194,6 +237,9 @@ class Process(ABC):
         error = context.get("exception")
         if isinstance(error, FatalError):
             self.fail(error)
+            return
+        if getattr(context.get("protocol"), "concerns_one_client", False):
+            log.warn("closing a connection", reason=repr(error))
             return
         if error is None or isinstance(error, (ConnectionError, TimeoutError)):
             log.debug("socket trouble", reason=str(context.get("message")))

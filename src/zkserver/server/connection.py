@@ -193,13 +193,18 @@ class Connection:
             if self.phase != OPEN:
                 break
         if count:
-            server.stats.packets_received += count
+            stats = server.stats
+            stats.packets_received += count
+            stats.bytes_received += position
             self.packets_received += count
             if answered:
                 self.answered += answered
                 self.note_request(xid, kind, now_ms)
             if self.out:
                 self.flush()
+            if answered:
+                stats.reads.record(answered, self.last_latency_ms)
+                stats.sample_reads(chunk, count, self.tree)
             if server.in_flight > server.outstanding_limit:
                 server.throttle(self)
         if position < size and self.phase == OPEN:

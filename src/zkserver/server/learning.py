@@ -53,6 +53,8 @@ class LearnerPipeline:
         self.mode = mode
         self._database = database
         self._run: Forwards | None = None
+        # When the txns that are being applied came.
+        self._done_ms = 0
         # What the leader is to be asked when the turn ends, and where its syncs wait.
         self._asks: list[Packet] = []
         self._barriers: list[Run] = []
@@ -171,8 +173,9 @@ class LearnerPipeline:
     def committed(self, entries: Sequence[Entry]) -> None:
         """Apply committed txns in order, and answer those that are waited for here."""
         server = self.server
-        tree = server.tree
+        tree, stats = server.tree, server.stats
         done = 0
+        self._done_ms = server.now_ms()
         for zxid, entry in entries:
             try:
                 txn, digest = txns.decode(entry)
@@ -193,7 +196,12 @@ class LearnerPipeline:
                 connection.out += reply(txn[1], zxid, txn[4], result)
                 connection.answered += 1
                 done += self._answered(connection)
-        server.stats.commits += len(entries)
+        count = len(entries)
+        stats.learner_commits += count
+        stats.record_write(txn[4], txn[5], count)
+        age_ms = max(server.wall_ms() - txn[3], 0)
+        stats.propagation.record(count, age_ms)
+        stats.commit_propagation.record(count, age_ms)
         server.in_flight -= done
         server.flush_connections()
 
@@ -217,14 +225,21 @@ class LearnerPipeline:
             return 0
         cxid = run.cxids.popleft()
         if run.cxids:
+            run.answered += 1
             return 1
+        stats = self.server.stats
+        elapsed_ms = self._done_ms - run.since_ms
+        stats.updates.record(run.answered + 1, elapsed_ms)
         connection.waiting.popleft()
         if run is self._run:
             self._run = None
         if run.large_bytes:
             self.server.large_requests.end(run.large_bytes)
         connection.note_request(cxid, run.kind, run.since_ms)
-        return 1 + connection.serve_waiting()
+        served = connection.serve_waiting()
+        if served:
+            stats.reads.record(served, elapsed_ms)
+        return 1 + served
 
 
 def _is_next(connection: Connection, cxid: int) -> bool:
@@ -282,9 +297,10 @@ class LearnerRole(Role):
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
-        start = 0
+        start = proposals = 0
         for place, packet in enumerate(found, 1):
             kind, zxid, entry, _ = packet
+            proposals += kind == PacketType.PROPOSAL
             if kind in _CARRYING and (entry is None or txns.claimed_zxid(entry) != zxid):
                 # It would be on disk before anybody reads it.
                 raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
@@ -293,6 +309,11 @@ class LearnerRole(Role):
                 self._perform(self.core.received(found[start:place]))
                 start = place
         last = found[-1]
+        if last.type == PacketType.PROPOSAL and last.data is not None:
+            # They come in runs; the one that was made last stands for all.
+            age_ms = max(self.host.wall_ms() - txns.peek_time_ms(last.data), 0)
+            self.host.stats.proposal_latency.record(proposals, age_ms)
+        self.host.stats.proposals_received += proposals
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
             self._tree_zxid = last.zxid
             tree = self.database.make_tree()

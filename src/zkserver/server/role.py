@@ -22,6 +22,7 @@ from zkserver.jute import quorum_packets as packets
 from zkserver.jute.quorum_packets import Packet, PacketType
 from zkserver.server.database import Database
 from zkserver.server.server import Server
+from zkserver.server.stats import ServerStats
 from zkserver.zab.effects import (
     Append,
     CutLog,
@@ -40,7 +41,9 @@ Job = list[Entry] | CutLog | StoreSnapshot | StoreEpoch
 
 
 class RoleHost(Protocol):
-    """What a role asks of the process around it."""
+    """What a role asks of the process around it. `stats` are the process's figures."""
+
+    stats: ServerStats
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link; nothing happens if it is gone."""
@@ -78,15 +81,25 @@ class RoleHost(Protocol):
     def now_ms(self) -> int:
         """The monotonic clock."""
 
+    def wall_ms(self) -> int:
+        """The calendar's clock."""
+
 
 class _Batch:
-    """Writes of one `Effects`: how many jobs are to be done, and what leaves then."""
+    """Writes of one `Effects`: how many jobs are to be done, and what leaves then.
 
-    __slots__ = ("jobs", "send")
+    `since_ms` is when they were asked for, `txns` how many of them are log entries.
+    """
 
-    def __init__(self, jobs: int, send: dict[int, list[Packet]]) -> None:
+    __slots__ = ("jobs", "send", "since_ms", "txns")
+
+    def __init__(
+        self, jobs: int, send: dict[int, list[Packet]], since_ms: int, txns: int
+    ) -> None:
         self.jobs = jobs
         self.send = send
+        self.since_ms = since_ms
+        self.txns = txns
 
 
 class Role(ABC):
@@ -128,6 +141,8 @@ class Role(ABC):
             if not batch.jobs:
                 self._batches.popleft()
                 done += 1
+                if batch.txns:
+                    self._time_log(batch)
                 for link, queue in batch.send.items():
                     send.setdefault(link, []).extend(queue)
         if self.has_ended:
@@ -135,6 +150,13 @@ class Role(ABC):
         self._transmit(send)
         if done:
             self._perform(self.core.synced(done))
+
+    def _time_log(self, batch: _Batch) -> None:
+        """Entries are on disk: how long they have waited for that."""
+        stats = self.host.stats
+        elapsed_ms = self.host.now_ms() - batch.since_ms
+        stats.log_queue_and_flush.record(batch.txns, elapsed_ms)
+        stats.proposal_ack.record(batch.txns, elapsed_ms)
 
     @property
     def is_stored(self) -> bool:
@@ -198,7 +220,8 @@ class Role(ABC):
                 jobs[-1].append(write)
             else:
                 jobs.append([write])
-        self._batches.append(_Batch(len(jobs), send))
+        txns = sum(len(job) for job in jobs if isinstance(job, list))
+        self._batches.append(_Batch(len(jobs), send, self.host.now_ms(), txns))
         for job in jobs:
             self._hand_over(job)
 

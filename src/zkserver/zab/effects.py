@@ -22,7 +22,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from zkserver.base.acl import Id
-from zkserver.jute.quorum_packets import Packet
+from zkserver.jute.quorum_packets import Packet, PacketType
 
 # A txn: its zxid and its log entry.
 Entry = tuple[int, bytes]
@@ -129,6 +129,8 @@ class Effects:
     phase: Phase | None = None
     # Why the role has ended: the peer looks for a leader again.
     ended: str | None = None
+    # Leader: by which packet learners are brought to its history.
+    synchronised: tuple[PacketType, ...] = ()
     # Lines for the server's log.
     notes: list[str] = field(default_factory=list)
 
