@@ -132,6 +132,7 @@ class Config:
     digest_algorithm: str
     super_digest: str | None = field(repr=False)
     ensemble_auth_name: str | None
+    x509_super_user: str | None
     enforce_auth_enabled: bool
     enforce_auth_schemes: tuple[str, ...]
     # Ensemble
@@ -208,6 +209,8 @@ class Config:
     jvm_pause_info_threshold_ms: int
     jvm_pause_warn_threshold_ms: int
     jvm_pause_sleep_time_ms: int
+    # The configuration file as it was read.
+    text: str = field(repr=False, hash=False, compare=False)
     # Every Java property as it would exist, those of -D and those that the file sets.
     properties: Mapping[str, str] = field(repr=False, hash=False)
 
@@ -253,6 +256,7 @@ def _fill(draft: Draft, source: ConfigSource) -> None:
     config_rules.apply(draft)
     config_members.settle(draft, membership, source.read_text)
     _warn_of_unbuilt(draft)
+    draft.values["text"] = source.text
     draft.values["properties"] = MappingProxyType(draft.properties)
 
 

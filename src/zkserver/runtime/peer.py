@@ -19,7 +19,7 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.members import text_of
 from zkserver.base.quorum import verifier_of
 from zkserver.base.zxid import hex_zxid
-from zkserver.election.election import Election, Timing
+from zkserver.election.election import Election
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
@@ -62,6 +62,7 @@ LONGEST_PAUSE_MS = 1000
 class PeerProcess(Process):
     """A running peer; the host of its roles, and of the server that they open."""
 
+    why_not_restore = peer_settings.WHY_NOT_RESTORE
     leader_class = Leader
     learner_class = Learner
     election_class = Election
@@ -97,7 +98,7 @@ class PeerProcess(Process):
         self.clients = PeerClients(
             config, self, loop, self._open_read_only, self.database.timeouts_ms, self.stats
         )
-        self._links: dict[int, QuorumLink] = {}
+        self.links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
         self._ended: asyncio.Future[str] = loop.create_future()
         self._settled: asyncio.Future[None] | None = None
@@ -112,10 +113,7 @@ class PeerProcess(Process):
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
 
     def _make_election(self) -> Election:
-        timing = Timing(
-            shortest_interval_ms=self.config.min_notification_interval_ms,
-            longest_interval_ms=self.config.max_notification_interval_ms,
-        )
+        timing = peer_settings.of_election(self.config)
         return self.election_class(self.server_id, self.verifier, self.config_text, timing)
 
     # Life
@@ -239,7 +237,7 @@ class PeerProcess(Process):
         self.state = PeerState.LOOKING
         self._note_state("")
         self._times.looks()
-        self.facts.reign = None
+        self.facts.reign = self.facts.learners = None
         self.clients.begin_looking()
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
         self.clients.end_looking()
@@ -257,7 +255,7 @@ class PeerProcess(Process):
         core = self._make_leader(settings)
         kind = LocalLeaderRole if config.local_sessions_enabled else self.leader_role_class
         role = self._begin(kind(core, self.database, self))
-        self.facts.reign = role.reign
+        self.facts.reign, self.facts.learners = role.reign, role.learners
         self._note_state("")
         member = self.membership.find(self.server_id)
         acceptor = None
@@ -338,7 +336,7 @@ class PeerProcess(Process):
         self.role = self.server = self.clients.server = None
         role.close()
         self._snapshots.let_go()
-        links, self._links = self._links, {}
+        links, self.links = self.links, {}
         for link in links.values():
             link.hang_up()
         while not role.is_stored:
@@ -355,20 +353,20 @@ class PeerProcess(Process):
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link."""
-        if link in self._links:
-            self._links[link].write(data)
+        if link in self.links:
+            self.links[link].write(data)
 
     def transmit_tree(self, link: int) -> None:
         """The tree as it is now."""
-        if link in self._links:
+        if link in self.links:
             database = self.database
             pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
-            self.machine.send_tree(self.loop, self._links[link], pieces)
+            self.machine.send_tree(self.loop, self.links[link], pieces)
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a learner's link."""
         log.info("closing a learner's link", link=link, reason=reason)
-        there = self._links.pop(link, None)
+        there = self.links.pop(link, None)
         if there is not None:
             there.hang_up()
 
@@ -452,7 +450,7 @@ class PeerProcess(Process):
         if role is None or role.has_ended:
             link.hang_up()
             return
-        self._links[link.number] = link
+        self.links[link.number] = link
         if isinstance(role, LeaderRole):
             role.link_up(link.number)
         else:
@@ -466,7 +464,7 @@ class PeerProcess(Process):
             role.receive(data)
 
     def _link_lost(self, number: int, reason: str) -> None:
-        if self._links.pop(number, None) is None or self.role is None:
+        if self.links.pop(number, None) is None or self.role is None:
             return
         if isinstance(self.role, LeaderRole):
             self.role.link_down(number)
@@ -492,7 +490,7 @@ class PeerProcess(Process):
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()
-        for link in self._links.values():
+        for link in self.links.values():
             link.hang_up()
         self._snapshots.stop()
         self._storage.stop()

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from zkserver.base.config import Config
+from zkserver.election.election import Timing
 from zkserver.zab.settings import LeaderSettings, LearnerSettings
+
+WHY_NOT_RESTORE = (
+    "a server of an ensemble takes another database only while it is down, or its history would "
+    "not be that of the others: see docs/admin.md"
+)
 
 
 def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSettings:
@@ -20,6 +26,14 @@ def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSetti
         config.max_concurrent_snap_syncs,
         config.max_concurrent_diff_syncs,
         config.leader_max_time_to_wait_for_epoch_ms,
+    )
+
+
+def of_election(config: Config) -> Timing:
+    """How often an election repeats itself."""
+    return Timing(
+        shortest_interval_ms=config.min_notification_interval_ms,
+        longest_interval_ms=config.max_notification_interval_ms,
     )
 
 

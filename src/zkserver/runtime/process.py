@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from zkserver import __version__
 from zkserver.base.config import Config
@@ -21,11 +21,14 @@ from zkserver.runtime import environment, logs
 from zkserver.runtime.machine import Machine
 from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
+from zkserver.runtime.restoring import Incoming, RestoreError
+from zkserver.runtime.snapshots import Snapshots
 from zkserver.server.server import Server
 from zkserver.server.stats import ServerStats
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import Restored, RestoreSettings
+from zkserver.storage.snapshot import Saved
 from zkserver.storage.txnlog import TxnLogWriter
 from zkserver.tree.tree import DataTree
 
@@ -66,6 +69,24 @@ class Process(ABC):
     @abstractmethod
     async def serve(self) -> None:
         """Start, serve until asked to stop, stop."""
+
+    # Why this process takes no other database while it runs; "" if it does.
+    why_not_restore = ""
+    _snapshots: Snapshots
+
+    async def replace_database(self, incoming: Incoming, tree: DataTree) -> None:  # noqa: ARG002
+        """Serve from `tree`, which was loaded from `incoming`, and let go of what was before.
+
+        Clients are hung up on. Everything is durable on return. Raises RestoreError.
+        """
+        raise RestoreError(self.why_not_restore)
+
+    def take_snapshot(self) -> Awaitable[Saved]:
+        """A snapshot of the tree as it is now or later; raises NoSnapshot if there is none.
+
+        Only while there is an active server.
+        """
+        return self._snapshots.request()
 
     @abstractmethod
     def active_server(self) -> Server | None:

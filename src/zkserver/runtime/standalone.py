@@ -17,9 +17,11 @@ from zkserver.runtime.process import (
     TICK_MS,
     Process,
 )
+from zkserver.runtime.restoring import Incoming, RestoreError
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.run import Batch
 from zkserver.server.server import Server
+from zkserver.tree.tree import DataTree
 
 log = logs.get_log("server")
 
@@ -36,6 +38,8 @@ class StandaloneProcess(Process):
     ) -> None:
         super().__init__(config, loop, started_ms, machine)
         self._active: Server | None = None
+        # While the database is being replaced: done when the new one is durable.
+        self._replaced: asyncio.Future[None] | None = None
         # A batch is with the storage thread.
         self._writing = False
         self._quick_syncs = 0
@@ -66,17 +70,7 @@ class StandaloneProcess(Process):
                 "false. If it should begin empty, make a file named initialize in "
                 f"{config.data_log_dir or config.data_dir} and start again",
             )
-        self.server = Server(
-            config,
-            tree,
-            restored.sessions,
-            self.providers,
-            self,
-            machine.now_ms,
-            machine.wall_ms,
-            stats=self.stats,
-        )
-        self._pipeline = self.server.pipeline = Pipeline(self.server)
+        self.server = self._open_server(tree, restored.sessions)
         self.server.stats.digest_mismatches = restored.digest_mismatches
         self._start_storage()
         await self._accept(self._make_protocol)
@@ -89,6 +83,42 @@ class StandaloneProcess(Process):
         self._tick()
         await self._done
         self._stop()
+
+    def _open_server(self, tree: DataTree, session_timeouts_ms: dict[int, int]) -> Server:
+        machine = self.machine
+        server = Server(
+            self.config,
+            tree,
+            session_timeouts_ms,
+            self.providers,
+            self,
+            machine.now_ms,
+            machine.wall_ms,
+            stats=self.stats,
+        )
+        self._pipeline = server.pipeline = Pipeline(server)
+        return server
+
+    async def replace_database(self, incoming: Incoming, tree: DataTree) -> None:
+        """See `Process`. Writes that are not durable when this begins are not answered any more."""
+        if self._active is None:
+            raise RestoreError("this server is not serving")
+        old, self._active = self.server, None
+        log.warn("an operator replaces the database", by=str(incoming))
+        replaced = self._replaced = self.loop.create_future()
+        old.close()
+        self._snapshots.stop()
+        self._snapshots.let_go()
+        self._storage.carry_out(replaced, incoming.job(), closes_log=True)
+        await asyncio.shield(replaced)
+        self._replaced = None
+        self._writing = False
+        server = self.server = self._open_server(tree, incoming.info.sessions)
+        server.started_ms, server.trace_mask = old.started_ms, old.trace_mask
+        self._snapshots.use(server)
+        self._active = server
+        log.info("serves the restored database", zxid=f"0x{hex_zxid(tree.last_zxid)}")
+        server.close_orphans()
 
     def _make_protocol(self) -> ClientProtocol:
         return ClientProtocol(self.server, self.config.client_tcp_keep_alive)
@@ -105,7 +135,7 @@ class StandaloneProcess(Process):
     # Writing
 
     def _write_batch(self) -> None:
-        if self._writing:
+        if self._writing or self._replaced is not None:
             return
         while (batch := self._pipeline.take_batch()).entries:
             if not self._may_write_here(batch):
@@ -129,6 +159,11 @@ class StandaloneProcess(Process):
 
     def _written(self, batches: list[object], sync_ms: float) -> None:
         self._writing = False
+        if self._replaced is not None:
+            # Writes to the old database are nobody's promise.
+            if self._replaced in batches:
+                self._replaced.set_result(None)
+            return
         for batch in batches:
             if isinstance(batch, Batch):
                 self._answer(batch, sync_ms)
@@ -142,7 +177,8 @@ class StandaloneProcess(Process):
         self._snapshots.committed(len(batch.entries), self._storage.bytes_since_snapshot())
 
     def _tick(self) -> None:
-        self.server.tick(self.machine.now_ms())
+        if self._active is not None:
+            self._active.tick(self.machine.now_ms())
         self.loop.call_later(min(TICK_MS, self.config.tick_time_ms) / 1000, self._tick)
 
     # The end

@@ -30,7 +30,7 @@ from zkserver.prep.common import PREPARERS
 from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
-from zkserver.server.peer_words import ProposalSizes, Reign
+from zkserver.server.peer_words import LearnerFigures, ProposalSizes, Reign, Traffic
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.reads import HANDLERS
 from zkserver.server.role import Role, RoleHost
@@ -217,6 +217,7 @@ class LeaderRole(Role):
         self._proposals = ProposalSizes()
         self._reign_ms = 0
         self._rests: dict[int, bytes] = {}
+        self._traffic: dict[int, Traffic] = {}
         # (last zxid, when it was proposed), oldest first: one for each time, of those that a
         # quorum or a learner may not have yet.
         self._proposed_ms: deque[tuple[int, int]] = deque(maxlen=PROPOSALS_TIMED)
@@ -228,10 +229,12 @@ class LeaderRole(Role):
     def link_up(self, link: int) -> None:
         """A learner has connected."""
         self._rests[link] = b""
+        self._traffic[link] = Traffic(self.host.now_ms())
         self._perform(self.core.link_up(link))
 
     def link_down(self, link: int) -> None:
         """A learner's link broke."""
+        self._traffic.pop(link, None)
         if self._rests.pop(link, None) is not None and not self.has_ended:
             self._perform(self.core.link_down(link))
 
@@ -247,6 +250,7 @@ class LeaderRole(Role):
             self.host.hang_up(link, str(error))
             return
         if found:
+            self._traffic[link].received += len(found)
             self._time_ack(link, found)
             self._perform(self.core.received(link, found))
 
@@ -291,6 +295,13 @@ class LeaderRole(Role):
             self.host.stats.quorum_ack.record(len(entries), elapsed_ms)
         self.pipeline.committed(entries)
 
+    def _transmit(self, queues: dict[int, list[Packet]]) -> None:
+        for link, queue in queues.items():
+            traffic = self._traffic.get(link)
+            if traffic is not None:
+                traffic.sent += len(queue)
+        super()._transmit(queues)
+
     def _answer(self, out: Effects) -> None:
         for kind in out.synchronised:
             if kind is PacketType.SNAP:
@@ -310,6 +321,7 @@ class LeaderRole(Role):
             self._perform(self.core.revalidated(link, session_id, is_valid))
         writes: list[Forwarded] = []
         for asked in out.requests:
+            self._count_request(asked.link)
             if asked.type != op.SYNC:
                 writes.append(asked)
                 continue
@@ -321,6 +333,21 @@ class LeaderRole(Role):
             self._perform(self.core.sync(asked.link))
         if writes:
             self.pipeline.submit_forwarded(writes)
+
+    def _count_request(self, link: int) -> None:
+        traffic = self._traffic.get(link)
+        if traffic is not None:
+            traffic.requests += 1
+
+    def learners(self) -> list[LearnerFigures]:
+        """The learners that get what is proposed, for the admin commands."""
+        return [
+            LearnerFigures(
+                each.link, each.server_id, each.is_participant, each.acked, self._traffic[each.link]
+            )
+            for each in self.core.learners
+            if each.is_forwarded and each.link in self._traffic
+        ]
 
     def reign(self) -> Reign:
         """The leader's figures, for the four-letter words."""

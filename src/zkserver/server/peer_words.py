@@ -54,15 +54,42 @@ class Reign(NamedTuple):
     proposals: ProposalSizes
 
 
+class Traffic:
+    """Packets on a learner's link, since `since_ms` (monotonic) or since they were reset."""
+
+    __slots__ = ("received", "requests", "sent", "since_ms")
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        self.reset()
+
+    def reset(self) -> None:
+        """Count anew."""
+        self.received = self.sent = self.requests = 0
+
+
+class LearnerFigures(NamedTuple):
+    """A learner that gets what is proposed, as its leader knows it, on the link of this number."""
+
+    link: int
+    server_id: int
+    is_participant: bool
+    last_zxid: int
+    traffic: Traffic
+
+
 @dataclass(slots=True)
 class PeerFacts:
-    """The peer around a server. `leader_id` is that of its leader; `reign` is a leader's."""
+    """The peer around a server. `leader_id` is that of its leader; `reign` and `learners` are a
+    leader's.
+    """
 
     server_id: int
     membership: Membership
     config: bytes
     leader_id: int | None = None
     reign: Callable[[], Reign] | None = None
+    learners: Callable[[], list[LearnerFigures]] | None = None
 
 
 def conf_rows(config: Config, facts: PeerFacts) -> dict[str, object]:

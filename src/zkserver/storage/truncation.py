@@ -27,6 +27,11 @@ equal histories, so only txns above it are lost, and of those the leader of this
 were ever committed. Older snapshots go too: with a hole behind them none could be built on, and
 where the new one is an epoch's start (counter 0) recovery could not see the hole.
 
+**A restore** (the admin command) puts a snapshot that somebody has sent in the place of everything,
+also by a replacement. Equal zxids are no equal histories then: an old snapshot of the very same
+name must not pass for the sent one. So the bytes come in as `incomingSnapshot`, and while that is
+there the intent counts for nothing; the step 2 of a restore is the rename of that file.
+
 Apache's server does not know `receivedSnapshot`: after a crash, start ours first.
 """
 
@@ -50,6 +55,7 @@ from zkserver.storage.snapshot_reader import is_valid
 from zkserver.storage.txnlog import FRAME_BYTES, HEADER_BYTES
 
 RECEIVED_NAME = "receivedSnapshot"
+INCOMING_NAME = "incomingSnapshot"
 _READ_BYTES = 256
 
 
@@ -145,6 +151,12 @@ class Replacement(NamedTuple):
         """Say durably that the snapshot to come replaces everything. Raises OSError."""
         replace_file(disk, self.layout.snapshot_folder, RECEIVED_NAME, self.name.encode())
 
+    def install(self, disk: Disk) -> None:
+        """Step 2 of a restore: what has come in, whole and synced, gets its name; durable."""
+        folder = self.layout.snapshot_folder
+        disk.rename(f"{folder}/{INCOMING_NAME}", self.layout.snapshot_path(self.name))
+        disk.sync_folder(folder)
+
     def finish(self, disk: Disk) -> None:
         """The snapshot is durable: the rest goes. Only changes. Raises OSError."""
         for path in (*self.snapshots, *self.logs):
@@ -180,6 +192,14 @@ def resume(disk: Disk, layout: Layout) -> str | None:
     fails.
     """
     path = f"{layout.snapshot_folder}/{RECEIVED_NAME}"
+    incoming = f"{layout.snapshot_folder}/{INCOMING_NAME}"
+    if disk.exists(incoming):
+        # First the intent: without the incoming file beside it, it would count.
+        if disk.exists(path):
+            _drop_intent(disk, layout)
+        disk.remove(incoming)
+        disk.sync_folder(layout.snapshot_folder)
+        return f"{incoming}: removed; the restore had not come about, all is as before"
     if not disk.exists(path):
         return None
     name = disk.read(path, 0, _READ_BYTES).decode("latin-1")
