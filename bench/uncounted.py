@@ -10,14 +10,14 @@ import sys
 
 from zkserver.cli.main import main
 from zkserver.server.stats import ServerStats
-from zkserver.server.summaries import Percentiles, Summary, SummarySet
+from zkserver.server.summaries import Summary, SummarySet
 
 
 def nothing(*_: object) -> None:
     """In the place of what records."""
 
 
-for kind in (Summary, Percentiles, SummarySet):
+for kind in (Summary, SummarySet):
     kind.record = nothing  # type: ignore[method-assign, assignment]
 for name in ("sample_reads", "sample_writes", "sample_write", "record_watches"):
     setattr(ServerStats, name, nothing)
