@@ -23,6 +23,7 @@ from zkserver.base.properties import (
     Given,
     Place,
 )
+from zkserver.base.settings_security import AUDIT_LOGGER
 
 MIN_SNAP_RETAIN_COUNT = 3
 MIN_SNAP_COUNT = 2
@@ -195,6 +196,12 @@ def _metrics_provider(draft: Draft) -> None:
         draft.refuse("metricsProvider.className", f"must be one of {', '.join(METRICS_PROVIDERS)}")
 
 
+def _audit(draft: Draft) -> None:
+    name = draft.values["audit_logger_class_name"]
+    if draft.values["audit_enabled"] and name != AUDIT_LOGGER:
+        draft.warn("zookeeper.audit.impl.class", f"{name} is not supported; {AUDIT_LOGGER} is used")
+
+
 def _tls_provider(draft: Draft) -> None:
     """With a TLS port, the scheme that judges certificates has a provider."""
     if draft.values["secure_client_port"] is None:
@@ -310,6 +317,7 @@ RULES: tuple[Callable[[Draft], None], ...] = (
     _election,
     _quorum_sasl,
     _metrics_provider,
+    _audit,
     _tls_provider,
     _storage,
     _buffers,

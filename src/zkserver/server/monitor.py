@@ -186,6 +186,7 @@ def _counters(stats: ServerStats, large_rejected: int) -> Iterator[Metric]:
 
 
 def _summaries(stats: ServerStats) -> Iterator[Metric]:
+    stats.settle()
     fired = stats.watches_fired
     summaries = {
         "fsynctime": stats.fsync,
