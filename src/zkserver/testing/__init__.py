@@ -21,7 +21,7 @@ beyond that, so what a client meets is what it meets in production, only nearer.
 | `zookeeper`, `ensemble` | what a test holds in its hands |
 | `server`, `life` | one server over all its lives; one of them |
 | `aio` | the same with coroutines |
-| `processes`, `machine`, `memory_disk`, `clock`, `loop`, `links` | where production meets the test |
+| `processes`, `machine`, `memory_disk`, `clock`, `loop`, `links` | where production meets us |
 | `sessions`, `advancing`, `watch` | ending sessions, letting time pass, waiting |
 | `plugin` | pytest's fixtures |
 

@@ -33,6 +33,9 @@ def advance(
         raise ValueError("time does not go back")
     step_ms = max(tick_time_ms // STEPS_PER_TICK, 1)
     turns = TURNS_PER_STEP if len(servers) > 1 else 1
+    # Who has hung up before this moment is silent from now on.
+    for _ in range(TURNS_PER_STEP):
+        _turn(servers, heartbeats=False)
     while by_ms > 0:
         clock.advance(min(step_ms, by_ms))
         by_ms -= step_ms

@@ -11,6 +11,7 @@ one clock, which `advance` puts on. Server ids count from 1.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from types import TracebackType
 from zkserver.base.config import Config
 from zkserver.testing import sessions
 from zkserver.testing.advancing import advance
+from zkserver.testing.aio import AsyncZooKeeperEnsemble
 from zkserver.testing.clock import Clock
 from zkserver.testing.errors import NotRunningError, TestingError
 from zkserver.testing.life import LIMIT_S, Hosted, Life
@@ -79,9 +81,9 @@ class EnsembleServer(TestServer):
         return {**_DEFAULTS, **super()._keys(), "dataDir": folder, **self.members}
 
     def _make_process(
-        self, config: Config, loop: ServerLoop, machine: TestingMachine
+        self, config: Config, loop: ServerLoop, machine: TestingMachine, *, held: bool
     ) -> Hosted:
-        return HostedPeer(config, loop, machine, self._watch)
+        return HostedPeer(config, loop, machine, self._watch, held=held)
 
     @property
     def peer(self) -> HostedPeer | None:
@@ -93,6 +95,12 @@ class EnsembleServer(TestServer):
     def is_serving(self) -> bool:
         """Whether it leads or follows, as far as it knows, and serves clients."""
         return self.peer is not None and self.peer.serving_server is not None
+
+    def let_go(self) -> None:
+        """Let a life go on that was begun `held`."""
+        peer = self.peer
+        if peer is not None:
+            self.life.call(peer.let_go)
 
     def settle_links(self) -> None:
         """Links have been cut or healed; one that stands still sees it when it goes on."""
@@ -130,7 +138,10 @@ class ZooKeeperEnsemble:
 
     def start(self) -> None:
         """Begin all servers, and wait until all serve. Raises what kept one from starting."""
+        if any(server.is_running for server in self._servers):
+            raise TestingError("the ensemble runs already")
         count, folder, properties = self._make
+        self._servers.clear()
         with ExitStack() as undoing:
             undoing.callback(self._end_all)
             for number in range(1, count + 1):
@@ -149,14 +160,16 @@ class ZooKeeperEnsemble:
             members = {f"server.{each.server_id}": each.address for each in self._servers}
             for server in self._servers:
                 server.members = members
-                server.begin()
+                server.begin(held=True)
+            for server in self._servers:
+                server.let_go()
             self.wait_until_serving()
             undoing.pop_all()
 
     def close(self) -> None:
         """End all servers and give their ports back. Raises what made one give up, if any has."""
-        failures = [failure for server in self._servers for failure in server.failures]
         self._end_all()
+        failures = [failure for server in self._servers for failure in server.failures]
         if failures:
             raise failures[0]
 
@@ -182,6 +195,23 @@ class ZooKeeperEnsemble:
             # What the test itself has raised says more.
             if error is None:
                 raise
+
+    @property
+    def aio(self) -> AsyncZooKeeperEnsemble:
+        """The same with coroutines, for a test that is one and has this from a fixture."""
+        return AsyncZooKeeperEnsemble(self)
+
+    async def __aenter__(self) -> AsyncZooKeeperEnsemble:
+        await asyncio.to_thread(self.start)
+        return self.aio
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
     # Who is who
 
@@ -218,7 +248,8 @@ class ZooKeeperEnsemble:
     def _leader(self) -> EnsembleServer | None:
         for server in self._servers:
             peer = server.peer
-            if peer is not None and peer.leads and 2 * len(self._reach(server)) > len(self._servers):
+            leads = peer is not None and peer.leads
+            if leads and 2 * len(self._reach(server)) > len(self._servers):
                 return server
         return None
 
@@ -234,11 +265,14 @@ class ZooKeeperEnsemble:
     def _is_cut(self, one: EnsembleServer, other: EnsembleServer) -> bool:
         return self._links.is_cut(one.server_id, other.server_id)
 
-    def wait_until_serving(self, timeout_s: float = SERVING_LIMIT_S) -> None:
+    def wait_until_serving(self, *, timeout_s: float | None = None) -> None:
         """Wait until there is a leader, and every server that it can reach serves clients.
 
         Servers that were killed, stand still or are cut off from the leader are not waited for.
+        Raises TestingError after `timeout_s` (20).
         """
+        if timeout_s is None:
+            timeout_s = SERVING_LIMIT_S
         if not self._watch.wait_for(self._is_serving, timeout_s):
             states = ", ".join(f"{each.name}: {_state(each)}" for each in self._servers)
             raise TestingError(f"no leader with a majority within {timeout_s:g} s ({states})")
@@ -273,9 +307,15 @@ class ZooKeeperEnsemble:
 
     def drop_connections(self, session: Session | None = None) -> int:
         """Hang up on one session's client, or on all clients; how many connections that were."""
-        return sum(
-            each.drop_connections(session) for each in self._servers if each.peer is not None
-        )
+        session_id = None if session is None else session_id_of(session)
+        count = 0
+        for server in self._servers:
+            if server.peer is not None:
+                count += server.drop_connections(session_id)
+            if count and session_id is not None:
+                # It had one connection; what it has elsewhere by now is the next one.
+                break
+        return count
 
     # Sessions and time
 
@@ -290,14 +330,14 @@ class ZooKeeperEnsemble:
         sessions.expire(leader, reached, self._watch, session_id_of(session))
 
     def advance(
-        self, ms: int | None = None, *, ticks: int = 0, heartbeats: bool = True
+        self, ms: int = 0, *, ticks: int = 0, heartbeats: bool = True
     ) -> None:
         """Put the clocks of all servers on, and do all that falls due meanwhile.
 
         As `ZooKeeper.advance`. What silence brings comes too: a server that is cut off or stands
         still is given up by the others after syncLimit ticks (5).
         """
-        by_ms = (ms or 0) + ticks * self._tick_time_ms
+        by_ms = ms + ticks * self._tick_time_ms
         advance(self._clock, self._servers, by_ms, self._tick_time_ms, heartbeats=heartbeats)
         leader = self._leader()
         if leader is not None and self._is_serving():

@@ -10,11 +10,10 @@ limit. The thread is a daemon, so that a test that hangs can still be ended.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zkserver.base.errors import FatalError
 from zkserver.testing.errors import NotRunningError, ServerFailedError, TestingError
@@ -49,7 +48,7 @@ class Life:
         self._begun = threading.Event()
         self._gate: threading.Event | None = None
         self._is_doomed = False
-        self._calls: dict[Future[object], None] = {}
+        self._calls: dict[Future[Any], None] = {}
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -74,28 +73,29 @@ class Life:
     # What others have done on the loop
 
     def submit(self, function: Callable[[], Result]) -> Future[Result]:
-        """Call a function on the loop, soon."""
+        """Call a function on the loop, soon. One that raises ends the server, as any bug does."""
         loop = self._loop
         if loop is None:
             raise NotRunningError(f"{self.name} does not run")
+        future: Future[Result] = Future()
 
-        async def carry_out() -> Result:
-            return function()
+        def carry_out() -> None:
+            if not future.cancelled():
+                future.set_result(function())
+            self._calls.pop(future, None)
 
-        coroutine = carry_out()
+        self._calls[future] = None
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        except RuntimeError as error:
-            coroutine.close()
-            raise NotRunningError(f"{self.name} does not run") from error
-        self._calls[future] = None  # type: ignore[index]
-        future.add_done_callback(lambda done: self._calls.pop(done, None))  # type: ignore[call-overload]
+            loop.call_soon_threadsafe(carry_out)
+        except RuntimeError:
+            future.cancel()
         if self._loop is None:
+            # It may have ended before it could see this call.
             future.cancel()
         return future
 
     def call(self, function: Callable[[], Result]) -> Result:
-        """Call a function on the loop; what it returns or raises."""
+        """Call a function on the loop; what it returns."""
         if self._gate is not None:
             raise NotRunningError(f"{self.name} is paused")
         return self.result(self.submit(function))
@@ -199,10 +199,15 @@ class Life:
             loop.run_forever()
             serving.result()
         except FatalError as error:
-            self.failure = ServerFailedError(f"{self.name}: {error} (exit code {error.exit_code})")
-            self.failure.__cause__ = error
+            self._give_up(error)
         except LifeEnded:
-            cause = None if self.process is None else self.process.cause
             if not self._is_doomed:
-                self.failure = ServerFailedError(f"{self.name} has ended by itself: {cause!r}")
-                self.failure.__cause__ = cause
+                self._give_up(None if self.process is None else self.process.cause)
+
+    def _give_up(self, cause: BaseException | None) -> None:
+        if isinstance(cause, FatalError):
+            reason = f"{cause} (exit code {int(cause.exit_code)})"
+        else:
+            reason = f"an invariant is broken: {cause!r}"
+        self.failure = ServerFailedError(f"{self.name} has ended by itself: {reason}")
+        self.failure.__cause__ = cause

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -46,6 +47,9 @@ class _Nobody(asyncio.Protocol):
 class ServerLoop(asyncio.SelectorEventLoop):
     """`links` and `server_id` are of a server of an ensemble."""
 
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+
     def __init__(self, clock: Clock, links: Links | None = None, server_id: int = 0) -> None:
         self._clock = clock
         self._links = links
@@ -60,7 +64,9 @@ class ServerLoop(asyncio.SelectorEventLoop):
         """The clock's seconds."""
         return self._clock.loop_s()
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(  # type: ignore[override]
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
         """Signals go to the test's process, never to a server in it."""
 
     def run_in_executor(  # type: ignore[override]
@@ -76,7 +82,7 @@ class ServerLoop(asyncio.SelectorEventLoop):
 
     # Connections
 
-    async def create_server(self, *args: Any, **named: Any) -> asyncio.Server:  # type: ignore[override]
+    async def create_server(self, *args: Any, **named: Any) -> asyncio.Server:
         """As asyncio's; it is closed at the latest when the loop is buried."""
         listener = await super().create_server(*args, **named)
         self._listeners.add(listener)
@@ -85,13 +91,13 @@ class ServerLoop(asyncio.SelectorEventLoop):
     async def create_connection(  # type: ignore[override]
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        host: str | None = None,
-        port: int | None = None,
+        host: str,
+        port: int,
         **named: Any,
-    ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+    ) -> tuple[Any, Any]:
         """As asyncio's; to a server beyond a cut it waits until the link is healed."""
         links = self._links
-        other = None if links is None or port is None else links.owner(port)
+        other = None if links is None else links.owner(port)
         if links is None or other is None:
             return await super().create_connection(protocol_factory, host, port, **named)
         raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -171,15 +177,11 @@ class ServerLoop(asyncio.SelectorEventLoop):
 
     def _drop_callbacks(self) -> None:
         """What the server wanted to do next is never done; transports still close their sockets."""
-        ready = self._ready  # type: ignore[has-type]
-        kept = [
-            handle
-            for handle in ready
-            if isinstance(getattr(handle._callback, "__self__", None), asyncio.BaseTransport)
-        ]
+        ready = self._ready
+        kept = [handle for handle in ready if isinstance(_caller(handle), asyncio.BaseTransport)]
         ready.clear()
         ready.extend(kept)
-        self._scheduled.clear()  # type: ignore[has-type]
+        self._scheduled.clear()
 
     @staticmethod
     def _hang_up(transport: asyncio.Transport, *, resets: bool) -> None:
@@ -189,3 +191,8 @@ class ServerLoop(asyncio.SelectorEventLoop):
             with suppress(OSError):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()
+
+
+def _caller(handle: asyncio.Handle) -> object:
+    """Whose method a handle calls; None if it is no method."""
+    return getattr(getattr(handle, "_callback", None), "__self__", None)

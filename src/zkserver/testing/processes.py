@@ -24,7 +24,11 @@ from zkserver.zab.effects import Entry
 
 
 class Hosted(Process):
-    """`cause` is why it has given up, once it has."""
+    """`cause` is why it has given up, once it has.
+
+    One that is `held` has bound its ports, and goes on when it is `let_go`. The servers of an
+    ensemble begin their first election together: else two of them may decide without the third.
+    """
 
     accepts_clients: Callable[[], None]
 
@@ -34,9 +38,12 @@ class Hosted(Process):
         loop: asyncio.AbstractEventLoop,
         machine: TestingMachine,
         watch: Watch,
+        *,
+        held: bool = False,
     ) -> None:
         super().__init__(config, loop, machine.precise_ms(), machine)
         self.watch = watch
+        self._held = loop.create_future() if held else None
         self.cause: BaseException | None = None
 
     def directory_sizes(self) -> tuple[int, int]:
@@ -55,6 +62,13 @@ class Hosted(Process):
     async def _accept(self, factory: Callable[[], asyncio.Protocol]) -> None:
         await super()._accept(factory)
         self.accepts_clients()
+        if self._held is not None:
+            await self._held
+
+    def let_go(self) -> None:
+        """Go on, if it was held."""
+        if self._held is not None and not self._held.done():
+            self._held.set_result(None)
 
     def fail(self, error: FatalError) -> None:
         """The server gives up."""

@@ -10,6 +10,7 @@ Methods are for the test's thread and return when what they say has happened.
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -17,12 +18,11 @@ from typing import Protocol
 from zkserver.base import config as configuration
 from zkserver.base import settings
 from zkserver.base.config import Config, ConfigSource
-from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.logs import get_log
 from zkserver.session.ids import signed
-from zkserver.storage.disk import Disk
 from zkserver.testing.clock import Clock
-from zkserver.testing.errors import NotRunningError, ServerFailedError
+from zkserver.testing.errors import NotRunningError, ServerFailedError, TestingError
+from zkserver.testing.folder_disk import FolderDisk
 from zkserver.testing.life import Hosted, Life
 from zkserver.testing.links import Links
 from zkserver.testing.loop import ServerLoop
@@ -99,7 +99,7 @@ def make_config(
     return config
 
 
-class TestServer:
+class TestServer(ABC):
     """`data_dir`: the folder for its files; None: in memory."""
 
     # pytest looks for classes of this name.
@@ -123,7 +123,7 @@ class TestServer:
         self._clock = clock
         self._watch = watch
         self._links: Links | None = None
-        self._disk: Disk = MemoryDisk() if data_dir is None else RealDisk()
+        self._disk: MemoryDisk | FolderDisk = MemoryDisk() if data_dir is None else FolderDisk()
         self._reserved: list[socket.socket] = []
         self._life: Life | None = None
         self._failures: list[ServerFailedError] = []
@@ -174,20 +174,19 @@ class TestServer:
             "clientPort": str(self.port),
         }
 
-    def _reserve(self) -> None:
-        self._reserved.append(reserve_port())
-
-    def begin(self) -> None:
-        """Begin a life."""
+    def begin(self, *, held: bool = False) -> None:
+        """Begin a life; one that is `held` waits until its process is let go."""
+        if self.is_running:
+            raise TestingError(f"{self.name} runs already")
         if not self._reserved:
-            self._reserve()
+            self._reserved.append(reserve_port())
         if self._config is None:
             self._config = make_config(self._keys(), self._properties, self.server_id or None)
         config = self._config
         machine = TestingMachine(self._clock, self._disk)
 
         def make_process(loop: ServerLoop) -> Hosted:
-            return self._make_process(config, loop, machine)
+            return self._make_process(config, loop, machine, held=held)
 
         def make_loop() -> ServerLoop:
             return ServerLoop(self._clock, self._links, self.server_id)
@@ -195,12 +194,11 @@ class TestServer:
         self._life = Life(self.name, make_loop, make_process, self._watch)
         self._life.start()
 
+    @abstractmethod
     def _make_process(
-        self, config: Config, loop: ServerLoop, machine: TestingMachine
+        self, config: Config, loop: ServerLoop, machine: TestingMachine, *, held: bool
     ) -> Hosted:
-        from zkserver.testing.processes import HostedStandalone
-
-        return HostedStandalone(config, loop, machine, self._watch)
+        """The production process of its kind."""
 
     def end(self, act: Callable[[Life], None]) -> None:
         """End the present life, if there is one."""
@@ -210,14 +208,14 @@ class TestServer:
         act(life)
         if life.failure is not None:
             self._failures.append(life.failure)
-        if isinstance(self._disk, MemoryDisk):
-            self._disk = self._disk.after_kill()
+        self._disk = self._disk.after_kill()
 
     def release(self) -> None:
         """Give the ports back."""
         for raw in self._reserved:
             raw.close()
         self._reserved.clear()
+        self._config = None
 
     @property
     def failures(self) -> list[ServerFailedError]:
@@ -236,14 +234,14 @@ class TestServer:
         What was not synced is lost from a disk in memory. Clients see a reset, and are refused
         until `revive`.
         """
-        self.life  # noqa: B018 - to say so if there is none
+        if not self.is_running:
+            raise NotRunningError(f"{self.name} does not run")
         self.end(Life.kill)
 
     def revive(self) -> None:
         """Start the server again after `kill`, on the same port, with what its disk has."""
-        if self.is_running:
-            raise NotRunningError(f"{self.name} runs already")
-        self.end(Life.kill)
+        if not self.is_running:
+            self.end(Life.kill)
         self.begin()
 
     def pause(self) -> None:

@@ -66,11 +66,11 @@ def wait_until_applied(
     """Wait until all that the authority has prepared is in the trees of all `servers`."""
 
     def is_applied() -> bool:
-        leading = _server_of(authority)
-        if leading is None or not isinstance(getattr(leading, "pipeline", None), Pipeline):
+        pipeline = getattr(_server_of(authority), "pipeline", None)
+        if not isinstance(pipeline, Pipeline):
             # It leads no more; what it had prepared is nobody's promise.
             return True
-        zxid = leading.pipeline.prep.zxid
+        zxid = pipeline.prep.zxid
         trees = [it.tree for each in servers if (it := _server_of(each)) is not None]
         return all(tree.last_zxid >= zxid for tree in trees)
 

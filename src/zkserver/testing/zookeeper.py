@@ -9,15 +9,22 @@ the loopback address. Its clock may be put on (`advance`), its sessions may be e
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from zkserver.base.config import Config
 from zkserver.testing import sessions
 from zkserver.testing.advancing import advance
+from zkserver.testing.aio import AsyncZooKeeper
 from zkserver.testing.clock import Clock
 from zkserver.testing.errors import TestingError
-from zkserver.testing.life import LIMIT_S, Life
+from zkserver.testing.life import LIMIT_S, Hosted, Life
+from zkserver.testing.loop import ServerLoop
+from zkserver.testing.machine import TestingMachine
+from zkserver.testing.processes import HostedStandalone
 from zkserver.testing.server import DEFAULT_TICK_TIME_MS, Session, TestServer, session_id_of
 from zkserver.testing.watch import Watch
 
@@ -41,13 +48,17 @@ class ZooKeeper(TestServer):
             "zookeeper", data_dir, tick_time_ms, properties or {}, Clock(), Watch()
         )
 
+    def _make_process(
+        self, config: Config, loop: ServerLoop, machine: TestingMachine, *, held: bool
+    ) -> Hosted:
+        return HostedStandalone(config, loop, machine, self._watch, held=held)
+
     def start(self) -> None:
         """Begin to serve. Raises ServerFailedError if the server cannot."""
-        try:
+        with ExitStack() as undoing:
+            undoing.callback(self.release)
             self.begin()
-        except TestingError:
-            self.release()
-            raise
+            undoing.pop_all()
 
     def close(self) -> None:
         """End the server and give its port back. Raises what made it give up, if it has."""
@@ -73,6 +84,23 @@ class ZooKeeper(TestServer):
             if error is None:
                 raise
 
+    @property
+    def aio(self) -> AsyncZooKeeper:
+        """The same with coroutines, for a test that is one and has this from a fixture."""
+        return AsyncZooKeeper(self)
+
+    async def __aenter__(self) -> AsyncZooKeeper:
+        await asyncio.to_thread(self.start)
+        return self.aio
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, traceback)
+
     # Sessions and time
 
     def expire(self, session: Session) -> None:
@@ -84,7 +112,7 @@ class ZooKeeper(TestServer):
         sessions.expire(self, [self], self._watch, session_id_of(session))
 
     def advance(
-        self, ms: int | None = None, *, ticks: int = 0, heartbeats: bool = True
+        self, ms: int = 0, *, ticks: int = 0, heartbeats: bool = True
     ) -> None:
         """Put the server's clocks on, and do all that falls due meanwhile.
 
@@ -92,6 +120,6 @@ class ZooKeeper(TestServer):
         taken to have sent heartbeats meanwhile, unless `heartbeats` is false. TTL znodes and
         containers go when their time has come.
         """
-        by_ms = (ms or 0) + ticks * self._tick_time_ms
+        by_ms = ms + ticks * self._tick_time_ms
         advance(self._clock, [self], by_ms, self._tick_time_ms, heartbeats=heartbeats)
         sessions.wait_until_applied(self, [self], self._watch, LIMIT_S)
