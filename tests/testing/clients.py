@@ -51,7 +51,7 @@ class Gone:
         self._event = threading.Event()
         assert client.exists(path, watch=self._tell) is not None
 
-    def _tell(self, event: object) -> None:
+    def _tell(self, event: object) -> None:  # noqa: ARG002
         self._event.set()
 
     def wait(self) -> None:

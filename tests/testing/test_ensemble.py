@@ -65,7 +65,9 @@ def test_one_server_is_no_ensemble() -> None:
         ZooKeeperEnsemble(1)
 
 
-def test_nothing_is_left_behind(ensemble) -> None:
+def test_nothing_is_left_behind() -> None:
+    with ZooKeeperEnsemble():
+        pass
     threads = threading.enumerate()
     descriptors = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
@@ -274,11 +276,14 @@ def test_dropped_clients_go_elsewhere_with_their_session(ensemble) -> None:
 
 
 def test_a_server_that_gives_up_fails_the_test() -> None:
-    with pytest.raises(ServerFailedError, match="zookeeper-2"), ZooKeeperEnsemble() as ensemble:
-        life = ensemble.servers[1].life
-        with pytest.raises(ServerFailedError):
-            life.call(lambda: 1 // 0)
-        ensemble.wait_until_serving()
+    ensemble = ZooKeeperEnsemble()
+    ensemble.start()
+    life = ensemble.servers[1].life
+    with pytest.raises(ServerFailedError):
+        life.call(lambda: 1 // 0)
+    ensemble.wait_until_serving()
+    with pytest.raises(ServerFailedError, match="zookeeper-2 has ended by itself"):
+        ensemble.close()
 
 
 def test_an_ensemble_for_coroutines() -> None:

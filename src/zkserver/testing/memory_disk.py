@@ -144,13 +144,12 @@ class MemoryDisk:
         """Make a folder and those above it."""
         while path:
             self._folders[path] = None
-            path = path.rpartition("/")[0]
+            path = _folder(path)
 
     def sync_folder(self, path: str) -> None:
         """Make the names in a folder durable."""
-        prefix = path + "/"
-        kept = {name: it for name, it in self._durable.items() if not name.startswith(prefix)}
-        kept |= {name: it for name, it in self._files.items() if name.startswith(prefix)}
+        kept = {name: it for name, it in self._durable.items() if _folder(name) != path}
+        kept |= {name: it for name, it in self._files.items() if _folder(name) == path}
         self._durable = kept
 
     def _find(self, path: str) -> _Content:
@@ -158,3 +157,7 @@ class MemoryDisk:
             return self._files[path]
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path) from None
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]

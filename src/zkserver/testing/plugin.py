@@ -23,12 +23,13 @@ _MARKER_HELP = (
     "zookeeper(servers=3, on_disk=False, tick_time_ms=500, properties={}): "
     "how the fixtures zookeeper and zookeeper_ensemble are for this test"
 )
-_KINDS: dict[str, type] = {
+OPTIONS: dict[str, type] = {
     "servers": int,
     "on_disk": bool,
     "tick_time_ms": int,
     "properties": dict,
 }
+"""What the marker takes, and the type of each; an ini key has the prefix zookeeper_."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,9 +77,9 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
         if marker.args:
             raise pytest.UsageError(f"the marker {MARKER} takes names: {_MARKER_HELP}")
         for name, value in marker.kwargs.items():
-            kind = _KINDS.get(name)
+            kind = OPTIONS.get(name)
             if kind is None or not isinstance(value, kind):
-                wanted = f"{', '.join(_KINDS)}" if kind is None else f"a value of {kind.__name__}"
+                wanted = f"{', '.join(OPTIONS)}" if kind is None else f"a value of {kind.__name__}"
                 raise pytest.UsageError(
                     f"marker {MARKER}: {name}={value!r}; it takes {wanted}"
                 )
