@@ -144,7 +144,7 @@ class Process(ABC):
     def _listen(self) -> None:
         """Bind the client port; who comes waits in its queue until the server accepts."""
         config = self.config
-        self._purging = Purging(config, self.layout)
+        self._purging = Purging(config, self.layout, self.machine.disk)
         self._purging.start()
         self._sockets = self.machine.listen(
             config.client_port_address, config.client_port or 0, config.client_port_listen_backlog
