@@ -254,18 +254,21 @@ class PeerProcess(Process):
         self.facts.reign = role.reign
         self._note_state("")
         member = self.membership.find(self.server_id)
-        acceptor = None
+        acceptors: list[asyncio.AbstractServer] = []
         try:
             if member is not None:
-                acceptor = await quorum_port.listen(
-                    self.loop, member.addresses[0], self._make_learner_link
+                acceptors = await quorum_port.listen(
+                    self.loop,
+                    member.addresses,
+                    self._make_learner_link,
+                    on_all_ips=config.quorum_listen_on_all_ips,
                 )
             role.begin()
             reason = await self._ended
         except OSError as error:
             reason = f"cannot listen for learners: {error}"
         finally:
-            if acceptor is not None:
+            for acceptor in acceptors:
                 acceptor.close()
         return await self._end(role, reason)
 

@@ -1,16 +1,23 @@
 """The quorum port: the leader's listener, and a learner's way to it.
 
 A link is a number and a transport; what its bytes mean is the role's affair (`server.role`).
+
+A leader listens at all of its addresses. A learner that knows several races them
+(`address_race`), whatever multiAddress.reachabilityCheckEnabled says, as Apache's learner does. A
+link on an address that goes out of reach falls silent; syncLimit ends it, and the next race finds
+the other way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Protocol, cast
 
 from zkserver.base.members import Address
+from zkserver.runtime import address_race
 
 # Tries soon after the first: a leader is known some milliseconds before it listens. Then come
 # as many as Apache's server makes, at the configured distance.
@@ -125,36 +132,70 @@ async def connect(
     limit_ms: int,
     retry_delay_ms: int,
 ) -> str | None:
-    """Connect to a leader, by whichever of its addresses answers; None, or why not.
+    """Connect to a leader, by whichever of its addresses is first to answer; None, or why not.
 
-    It may have been elected a moment ago and not listen yet, so a few tries are made, within
-    `limit_ms` altogether.
+    It may have been elected a moment ago and not listen yet, so a few tries are made at each
+    address, within `limit_ms` altogether.
     """
     end_s = loop.time() + limit_ms / 1000
+    if len(addresses) == 1:
+        plain = partial(loop.create_connection, make_link)
+        return await _connect(loop, addresses[0], plain, end_s, retry_delay_ms)
+    raced = partial(address_race.FirstMade(loop).connect, make_link)
+    attempts = [partial(_connect, loop, each, raced, end_s, retry_delay_ms) for each in addresses]
+    problems = await address_race.first(loop, attempts)
+    if addresses and not problems:
+        return None
+    return "; ".join(problems) or "it has no address"
+
+
+async def _connect(
+    loop: asyncio.AbstractEventLoop,
+    address: Address,
+    create_connection: Callable[[str, int], Coroutine[Any, Any, object]],
+    end_s: float,
+    retry_delay_ms: int,
+) -> str | None:
+    """The same for one of its addresses."""
+    place = f"{address.host}:{address.quorum_port}"
     reason = "no time was left"
     for delay_ms in (0, *EARLY_DELAYS_MS, *[retry_delay_ms] * (CONNECT_TRIES - 1)):
         if delay_ms:
             await asyncio.sleep(delay_ms / 1000)
-        for address in addresses:
-            left_s = end_s - loop.time()
-            if left_s <= 0:
-                return reason
-            try:
-                async with asyncio.timeout(left_s):
-                    await loop.create_connection(make_link, address.host, address.quorum_port)
-            except TimeoutError:
-                reason = f"{address.host}:{address.quorum_port} does not answer"
-            except OSError as error:
-                reason = f"{address.host}:{address.quorum_port}: {error.strerror or error}"
-            else:
-                return None
+        left_s = end_s - loop.time()
+        if left_s <= 0:
+            return reason
+        try:
+            async with asyncio.timeout(left_s):
+                outcome = await create_connection(address.host, address.quorum_port)
+        except TimeoutError:
+            reason = f"{place} does not answer"
+        except (OSError, UnicodeError) as error:
+            reason = f"{place}: {getattr(error, 'strerror', None) or error}"
+        else:
+            return outcome if isinstance(outcome, str) else None
     return reason
 
 
 async def listen(
-    loop: asyncio.AbstractEventLoop, address: Address, factory: Callable[[], QuorumLink]
-) -> asyncio.AbstractServer:
-    """The leader's listener. Raises OSError if the port cannot be had."""
-    return await loop.create_server(factory, address.host, address.quorum_port)
+    loop: asyncio.AbstractEventLoop,
+    addresses: Sequence[Address],
+    factory: Callable[[], QuorumLink],
+    *,
+    on_all_ips: bool = False,
+) -> list[asyncio.AbstractServer]:
+    """The leader's listeners, at those of its addresses that can be had, or at all interfaces.
 
-
+    Raises OSError if none of them can.
+    """
+    listeners: list[asyncio.AbstractServer] = []
+    problem: OSError | None = None
+    places = [(None if on_all_ips else each.host, each.quorum_port) for each in addresses]
+    for host, port in dict.fromkeys(places):
+        try:
+            listeners.append(await loop.create_server(factory, host, port))
+        except OSError as error:
+            problem = error
+    if problem is not None and not listeners:
+        raise problem
+    return listeners

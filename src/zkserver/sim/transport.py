@@ -72,7 +72,9 @@ class End(asyncio.Transport):
         self._protocol = cast(asyncio.Protocol, protocol)
         protocol.connection_made(self)
         if self._closed:
-            self.life.call(protocol.connection_lost, ConnectionResetError("reset before accepted"))
+            # It may have handed over to another one.
+            lost = self.get_protocol().connection_lost
+            self.life.call(lost, ConnectionResetError("reset before accepted"))
         else:
             self._wake_reader()
 
