@@ -53,11 +53,14 @@ MEMBERS: tuple[Setting, ...] = partly(
     cfg("multiAddress.enabled", BOOLEAN, False, "", "several addresses for one server",
         "multi_address_enabled", aliases=("zookeeper.multiAddress.enabled",),
         note="Apache 3.9 obeys it in -D alone when it reads server.N."),
-    cfg("multiAddress.reachabilityCheckEnabled", BOOLEAN, True, "", "choose a reachable one",
+    cfg("multiAddress.reachabilityCheckEnabled", BOOLEAN, True, "", "race the election"
+        " addresses of a server, and leave one that falls silent",
         "multi_address_reachability_check_enabled",
-        aliases=("zookeeper.multiAddress.reachabilityCheckEnabled",)),
-    cfg("multiAddress.reachabilityCheckTimeoutMs", INTEGER, 1000, "ms", "time that this check"
-        " takes at most", "multi_address_reachability_check_timeout_ms",
+        aliases=("zookeeper.multiAddress.reachabilityCheckEnabled",),
+        note="By TCP connections, not by ICMP. A learner always races its leader's addresses."),
+    cfg("multiAddress.reachabilityCheckTimeoutMs", INTEGER, 1000, "ms", "time that an"
+        " address may take to accept, and a link to answer",
+        "multi_address_reachability_check_timeout_ms",
         aliases=("zookeeper.multiAddress.reachabilityCheckTimeoutMs",)),
     cfg("oraclePath", TEXT, None, "", "file that decides for one of two servers", "oracle_path",
         default_text="none"),
@@ -67,12 +70,7 @@ MEMBERS: tuple[Setting, ...] = partly(
         " creates an ephemeral znode", "local_sessions_upgrading_enabled"),
     bare("readonlymode.enabled", BOOLEAN, False, "", "serve reads without a quorum",
          "read_only_mode_enabled"),
-    later=(
-        "reconfigEnabled",
-        "multiAddress.reachabilityCheckEnabled",
-        "multiAddress.reachabilityCheckTimeoutMs",
-        "oraclePath",
-    ),
+    later=("reconfigEnabled", "oraclePath"),
 )
 
 LEADING: tuple[Setting, ...] = partly(

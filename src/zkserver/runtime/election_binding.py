@@ -45,6 +45,8 @@ class Binding:
             await self._bind(*addresses[0])
             return
         self._tasks = [self._loop.create_task(self._bind(*each)) for each in addresses]
+        for task in self._tasks:
+            task.add_done_callback(self._given_up)
         waiting = list(self._tasks)
         while waiting and not self._listeners and not self._is_closed:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -54,8 +56,6 @@ class Binding:
         if not self._listeners:
             # All have ended: the first one's error is as good as any.
             await self._tasks[0]
-        for task in self._tasks:
-            task.add_done_callback(self._given_up)
 
     def close(self) -> None:
         """Listen no more, and try no more."""

@@ -17,7 +17,9 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from zkserver.base.members import Address
-from zkserver.runtime import address_race
+from zkserver.runtime import address_race, logs
+
+log = logs.get_log("quorum port")
 
 # Tries soon after the first: a leader is known some milliseconds before it listens. Then come
 # as many as Apache's server makes, at the configured distance.
@@ -186,7 +188,7 @@ async def listen(
 ) -> list[asyncio.AbstractServer]:
     """The leader's listeners, at those of its addresses that can be had, or at all interfaces.
 
-    Raises OSError if none of them can.
+    One that cannot makes a line. Raises OSError if none of them can.
     """
     listeners: list[asyncio.AbstractServer] = []
     problem: OSError | None = None
@@ -196,6 +198,7 @@ async def listen(
             listeners.append(await loop.create_server(factory, host, port))
         except OSError as error:
             problem = error
+            log.warn("cannot listen for learners at an address", problem=str(error))
     if problem is not None and not listeners:
         raise problem
     return listeners
