@@ -136,12 +136,13 @@ OBSERVERS: tuple[Setting, ...] = partly(
     cfg("syncEnabled", BOOLEAN, True, "", "an observer keeps log and snapshots", "sync_enabled"),
     prop("observer.syncEnabled", BOOLEAN, None, "", "the same, and wins",
          "observer_sync_enabled", default_text="syncEnabled"),
-    prop("observer.reconnectDelayMs", LONG, 0, "ms", "time before an observer reconnects"),
+    prop("observer.reconnectDelayMs", LONG, 0, "ms", "an observer waits for a random"
+         " share of it before it connects", "observer_reconnect_delay_ms"),
     prop("observer.election.DelayMs", LONG, 200, "ms", "time before it looks for a leader",
          "observer_election_delay_ms"),
     prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "proposals that a follower keeps"
          " for observers"),
-    later=("observerMasterPort", "observer.reconnectDelayMs", "observerMaster.sizeLimit"),
+    later=("observerMasterPort", "observerMaster.sizeLimit"),
 )
 
 ADMIN: tuple[Setting, ...] = later(

@@ -19,12 +19,13 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.members import text_of
 from zkserver.base.quorum import verifier_of
 from zkserver.base.zxid import hex_zxid
-from zkserver.election.election import Election, Timing
+from zkserver.election.election import Election
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
 from zkserver.runtime.looking import Looking, election_port_of
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.observing import LearnerMasters
 from zkserver.runtime.peer_clients import PeerClients
 from zkserver.runtime.process import (
     QUICK_SYNC_MS,
@@ -96,6 +97,7 @@ class PeerProcess(Process):
         self.clients = PeerClients(
             config, self, loop, self._open_read_only, self.database.timeouts_ms
         )
+        self._masters = LearnerMasters(config, self.machine.random)
         self._links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
         self._ended: asyncio.Future[str] = loop.create_future()
@@ -110,10 +112,7 @@ class PeerProcess(Process):
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
 
     def _make_election(self) -> Election:
-        timing = Timing(
-            shortest_interval_ms=self.config.min_notification_interval_ms,
-            longest_interval_ms=self.config.max_notification_interval_ms,
-        )
+        timing = peer_settings.timing(self.config)
         return self.election_class(self.server_id, self.verifier, self.config_text, timing)
 
     # Life
@@ -288,17 +287,19 @@ class PeerProcess(Process):
         """Follow or observe; whether it came to serving."""
         config = self.config
         self._note_state(f"of {vote.leader}")
+        master = self.membership.find(vote.leader)
+        if self.state is PeerState.OBSERVING:
+            master = await self._masters.next(master)
         settings = peer_settings.of_learner(
             config, self.server_id, is_observer=self.state is PeerState.OBSERVING
         )
         core = self._make_learner(settings)
         kind = LocalLearnerRole if config.local_sessions_enabled else self.learner_role_class
         role = self._begin(kind(core, self.database, self))
-        leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(
             self.loop,
-            leader.addresses if leader is not None else (),
+            master.addresses if master is not None else (),
             partial(
                 QuorumLink,
                 LEADER_LINK,
