@@ -9,6 +9,7 @@ import pytest
 from zkserver.base.config import defaults
 from zkserver.base.members import Address, Member
 from zkserver.runtime.observing import LearnerMasters
+from zkserver.server.peer_words import PeerFacts
 from zkserver.sim.world import World
 
 LEADER = Member(3, (Address("n3", 2888, 3888),))
@@ -26,6 +27,7 @@ def world() -> Iterator[World]:
 def test_it_waits_for_a_share_of_the_delay(
     world: World, delay_ms: int, chance: float, waited_s: float
 ) -> None:
-    masters = LearnerMasters(defaults(observer_reconnect_delay_ms=delay_ms), lambda: chance)
+    config = defaults(observer_reconnect_delay_ms=delay_ms)
+    masters = LearnerMasters(config, PeerFacts(4, config.membership, b""), lambda: chance)
     assert world.run("o", masters.next(LEADER)) == LEADER
     assert world.loop.time() == pytest.approx(waited_s)

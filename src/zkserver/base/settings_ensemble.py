@@ -131,8 +131,8 @@ LEADING: tuple[Setting, ...] = partly(
 
 OBSERVERS: tuple[Setting, ...] = partly(
     "Observers",
-    cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers; 0 is none",
-        "observer_master_port"),
+    cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers,"
+        " and where an observer looks for such followers; 0 is none", "observer_master_port"),
     cfg("syncEnabled", BOOLEAN, True, "", "an observer keeps log and snapshots", "sync_enabled"),
     prop("observer.syncEnabled", BOOLEAN, None, "", "the same, and wins",
          "observer_sync_enabled", default_text="syncEnabled"),
@@ -140,9 +140,10 @@ OBSERVERS: tuple[Setting, ...] = partly(
          " share of it before it connects", "observer_reconnect_delay_ms"),
     prop("observer.election.DelayMs", LONG, 200, "ms", "time before it looks for a leader",
          "observer_election_delay_ms"),
-    prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "proposals that a follower keeps"
-         " for observers"),
-    later=("observerMasterPort", "observerMaster.sizeLimit"),
+    prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "what may wait for an observer"
+         " that a follower serves; one that is further behind is dropped",
+         "observer_master_size_limit_bytes"),
+    later=(),
 )
 
 ADMIN: tuple[Setting, ...] = later(

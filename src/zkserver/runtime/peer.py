@@ -25,6 +25,7 @@ from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
 from zkserver.runtime.looking import Looking, election_port_of
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.observer_port import ObserverPort
 from zkserver.runtime.observing import LearnerMasters
 from zkserver.runtime.peer_clients import PeerClients
 from zkserver.runtime.process import (
@@ -97,7 +98,8 @@ class PeerProcess(Process):
         self.clients = PeerClients(
             config, self, loop, self._open_read_only, self.database.timeouts_ms
         )
-        self._masters = LearnerMasters(config, self.machine.random)
+        self._masters = LearnerMasters(config, self.facts, self.machine.random)
+        self._observers = ObserverPort(config, loop, self.machine, self.database, self.facts)
         self._links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
         self._ended: asyncio.Future[str] = loop.create_future()
@@ -275,13 +277,14 @@ class PeerProcess(Process):
         return self.leader_class(
             settings,
             self.verifier,
-            self.epochs[EpochFile.ACCEPTED],
-            self.epochs[EpochFile.CURRENT],
-            self.database.last_zxid,
-            self.database.committed,
+            *self._history(),
             LogFiles(self.machine.disk, self.layout),
             self.machine.now_ms(),
         )
+
+    def _history(self) -> tuple[int, int, int, CommittedLog]:
+        accepted, current = self.epochs[EpochFile.ACCEPTED], self.epochs[EpochFile.CURRENT]
+        return accepted, current, self.database.last_zxid, self.database.committed
 
     async def _learn(self, vote: Vote) -> bool:
         """Follow or observe; whether it came to serving."""
@@ -316,14 +319,7 @@ class PeerProcess(Process):
         return await self._end(role, await self._ended)
 
     def _make_learner(self, settings: LearnerSettings) -> Learner:
-        return self.learner_class(
-            settings,
-            self.epochs[EpochFile.ACCEPTED],
-            self.epochs[EpochFile.CURRENT],
-            self.database.last_zxid,
-            self.database.committed,
-            self.machine.now_ms(),
-        )
+        return self.learner_class(settings, *self._history(), self.machine.now_ms())
 
     def _begin(self, role: AnyRole) -> AnyRole:
         self.role = role
@@ -334,6 +330,7 @@ class PeerProcess(Process):
         """Close everything of a role, wait until its writes are on disk; whether it served."""
         log.info("the role has ended", role=self.state.name, reason=reason)
         self.role = self.server = self.clients.server = None
+        self._observers.close()
         role.close()
         self._snapshots.let_go()
         links, self._links = self._links, {}
@@ -400,6 +397,7 @@ class PeerProcess(Process):
         self.server = self.role.server
         if self.state is not PeerState.LEADING or self.config.leader_serves:
             self.clients.server = self.server
+        self._observers.open(self.role)
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
         self._note_state(f"serves in epoch {epoch}")
@@ -489,6 +487,7 @@ class PeerProcess(Process):
             acceptor.close()
         self.looking.close()
         self.clients.end_looking()
+        self._observers.close()
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()

@@ -62,6 +62,7 @@ class QuorumLink(asyncio.Protocol):
         self._no_delay = no_delay
         self._stream: Stream | None = None
         self._held: list[bytes] = []
+        self._held_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link stands."""
@@ -92,8 +93,16 @@ class QuorumLink(asyncio.Protocol):
         """Send, unless the link is gone."""
         if self._stream is not None:
             self._held.append(data)
+            self._held_bytes += len(data)
         elif self.transport is not None:
             self.transport.write(data)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was given to it and is not with the machine yet, but for what is streamed."""
+        if self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + self._held_bytes
 
     def begin_stream(self, stream: Stream) -> None:
         """Something large comes; it is told when the link is full and when it has room."""
@@ -107,7 +116,7 @@ class QuorumLink(asyncio.Protocol):
     def end_stream(self) -> None:
         """It was all: what waited behind it leaves."""
         self._stream = None
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         self.write(b"".join(held))
 
     def pause_writing(self) -> None:

@@ -60,13 +60,19 @@ class Reign(NamedTuple):
 
 @dataclass(slots=True)
 class PeerFacts:
-    """The peer around a server. `leader_id` is that of its leader; `reign` is a leader's."""
+    """The peer around a server. `leader_id` is that of its leader; `reign` is a leader's.
+
+    `master_id` is whom an observer is connected to.
+    """
 
     server_id: int
     membership: Membership
     config: bytes
     leader_id: int | None = None
+    master_id: int | None = None
     reign: Callable[[], Reign] | None = None
+    # How many observers a follower serves.
+    observers: Callable[[], int] | None = None
     looking_count: int = 0
     elections: Latency = field(default_factory=Latency)
 
@@ -104,7 +110,7 @@ def state_rows(facts: PeerFacts, mode: str) -> dict[str, object]:
         return {}
     rows: dict[str, object] = {"peer_state": f"{_DOING[mode]} - broadcast"}
     if mode == "observer":
-        rows["observer_master_id"] = facts.leader_id
+        rows["observer_master_id"] = facts.master_id
     return rows
 
 
@@ -127,6 +133,8 @@ def metrics(server: Server) -> dict[str, object]:
         return rows | {"commit_count": 0}
     rows["quorum_size"] = len(facts.membership.participants)
     if facts.reign is None:
+        if facts.observers is not None:
+            rows["synced_observers"] = facts.observers()
         return rows | {
             "proposal_count": 0,
             "commit_count": 0,
