@@ -165,6 +165,8 @@ class Config:
     observer_master_port: int
     sync_enabled: bool
     observer_sync_enabled: bool | None
+    observer_reconnect_delay_ms: int
+    observer_master_size_limit_bytes: int
     observer_election_delay_ms: int
     leader_connect_delay_during_retry_ms: int
     commit_log_count: int

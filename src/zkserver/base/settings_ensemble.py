@@ -53,11 +53,14 @@ MEMBERS: tuple[Setting, ...] = partly(
     cfg("multiAddress.enabled", BOOLEAN, False, "", "several addresses for one server",
         "multi_address_enabled", aliases=("zookeeper.multiAddress.enabled",),
         note="Apache 3.9 obeys it in -D alone when it reads server.N."),
-    cfg("multiAddress.reachabilityCheckEnabled", BOOLEAN, True, "", "choose a reachable one",
+    cfg("multiAddress.reachabilityCheckEnabled", BOOLEAN, True, "", "race the election"
+        " addresses of a server, and leave one that falls silent",
         "multi_address_reachability_check_enabled",
-        aliases=("zookeeper.multiAddress.reachabilityCheckEnabled",)),
-    cfg("multiAddress.reachabilityCheckTimeoutMs", INTEGER, 1000, "ms", "time that this check"
-        " takes at most", "multi_address_reachability_check_timeout_ms",
+        aliases=("zookeeper.multiAddress.reachabilityCheckEnabled",),
+        note="By TCP connections, not by ICMP. A learner always races its leader's addresses."),
+    cfg("multiAddress.reachabilityCheckTimeoutMs", INTEGER, 1000, "ms", "time that an"
+        " address may take to accept, and a link to answer",
+        "multi_address_reachability_check_timeout_ms",
         aliases=("zookeeper.multiAddress.reachabilityCheckTimeoutMs",)),
     cfg("oraclePath", TEXT, None, "", "file that decides for one of two servers", "oracle_path",
         default_text="none"),
@@ -67,12 +70,7 @@ MEMBERS: tuple[Setting, ...] = partly(
         " creates an ephemeral znode", "local_sessions_upgrading_enabled"),
     bare("readonlymode.enabled", BOOLEAN, False, "", "serve reads without a quorum",
          "read_only_mode_enabled"),
-    later=(
-        "reconfigEnabled",
-        "multiAddress.reachabilityCheckEnabled",
-        "multiAddress.reachabilityCheckTimeoutMs",
-        "oraclePath",
-    ),
+    later=("reconfigEnabled", "oraclePath"),
 )
 
 LEADING: tuple[Setting, ...] = partly(
@@ -133,17 +131,19 @@ LEADING: tuple[Setting, ...] = partly(
 
 OBSERVERS: tuple[Setting, ...] = partly(
     "Observers",
-    cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers; 0 is none",
-        "observer_master_port"),
+    cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers,"
+        " and where an observer looks for such followers; 0 is none", "observer_master_port"),
     cfg("syncEnabled", BOOLEAN, True, "", "an observer keeps log and snapshots", "sync_enabled"),
     prop("observer.syncEnabled", BOOLEAN, None, "", "the same, and wins",
          "observer_sync_enabled", default_text="syncEnabled"),
-    prop("observer.reconnectDelayMs", LONG, 0, "ms", "time before an observer reconnects"),
+    prop("observer.reconnectDelayMs", LONG, 0, "ms", "an observer waits for a random"
+         " share of it before it connects", "observer_reconnect_delay_ms"),
     prop("observer.election.DelayMs", LONG, 200, "ms", "time before it looks for a leader",
          "observer_election_delay_ms"),
-    prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "proposals that a follower keeps"
-         " for observers"),
-    later=("observerMasterPort", "observer.reconnectDelayMs", "observerMaster.sizeLimit"),
+    prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "what may wait for an observer"
+         " that a follower serves; one that is further behind is dropped",
+         "observer_master_size_limit_bytes"),
+    later=(),
 )
 
 ADMIN: tuple[Setting, ...] = partly(

@@ -334,9 +334,9 @@ class Session:
             self.connection.close("the session is over")
         entries, self._entries = self._entries, []
         self._frames.clear()
-        for _, future, _, path, _ in entries:
+        for _, future, _, asked, _ in entries:
             if not future.done():
-                future.set_exception(ending(path))
+                future.set_exception(ending(asked))
         for _, waiting in self._auths_waiting:
             if not waiting.done():
                 waiting.set_exception(ending())

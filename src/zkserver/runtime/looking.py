@@ -44,6 +44,7 @@ def election_port_of(
         bind_retries=config.election_port_bind_retry,
         bind_host="" if config.quorum_listen_on_all_ips else None,
         multi_address_enabled=config.multi_address_enabled,
+        reach_timeout_ms=peer_settings.reach_timeout_ms(config),
     )
 
 

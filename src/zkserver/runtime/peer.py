@@ -25,6 +25,8 @@ from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
 from zkserver.runtime.looking import Looking, election_port_of
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.observer_port import ObserverPort
+from zkserver.runtime.observing import LearnerMasters
 from zkserver.runtime.peer_clients import PeerClients
 from zkserver.runtime.process import (
     QUICK_SYNC_MS,
@@ -100,6 +102,8 @@ class PeerProcess(Process):
         self.clients = PeerClients(
             config, self, loop, self._open_read_only, self.database.timeouts_ms, self.stats
         )
+        self._masters = LearnerMasters(config, self.facts, self.machine.random)
+        self._observers = ObserverPort(config, loop, self.machine, self.database, self.facts)
         self.links: dict[int, QuorumLink] = {}
         self._last_link = LEADER_LINK
         self._ended: asyncio.Future[str] = loop.create_future()
@@ -260,18 +264,21 @@ class PeerProcess(Process):
         self.facts.reign, self.facts.learners = role.reign, role.learners
         self._note_state("")
         member = self.membership.find(self.server_id)
-        acceptor = None
+        acceptors: list[asyncio.AbstractServer] = []
         try:
             if member is not None:
-                acceptor = await quorum_port.listen(
-                    self.loop, member.addresses[0], self._make_learner_link
+                acceptors = await quorum_port.listen(
+                    self.loop,
+                    member.addresses,
+                    self._make_learner_link,
+                    on_all_ips=config.quorum_listen_on_all_ips,
                 )
             role.begin()
             reason = await self._ended
         except OSError as error:
             reason = f"cannot listen for learners: {error}"
         finally:
-            if acceptor is not None:
+            for acceptor in acceptors:
                 acceptor.close()
         return await self._end(role, reason)
 
@@ -279,29 +286,32 @@ class PeerProcess(Process):
         return self.leader_class(
             settings,
             self.verifier,
-            self.epochs[EpochFile.ACCEPTED],
-            self.epochs[EpochFile.CURRENT],
-            self.database.last_zxid,
-            self.database.committed,
+            *self._history(),
             LogFiles(self.machine.disk, self.layout),
             self.machine.now_ms(),
         )
+
+    def _history(self) -> tuple[int, int, int, CommittedLog]:
+        accepted, current = self.epochs[EpochFile.ACCEPTED], self.epochs[EpochFile.CURRENT]
+        return accepted, current, self.database.last_zxid, self.database.committed
 
     async def _learn(self, vote: Vote) -> bool:
         """Follow or observe; whether it came to serving."""
         config = self.config
         self._note_state(f"of {vote.leader}")
+        master = self.membership.find(vote.leader)
+        if self.state is PeerState.OBSERVING:
+            master = await self._masters.next(master)
         settings = peer_settings.of_learner(
             config, self.server_id, is_observer=self.state is PeerState.OBSERVING
         )
         core = self._make_learner(settings)
         kind = LocalLearnerRole if config.local_sessions_enabled else self.learner_role_class
         role = self._begin(kind(core, self.database, self))
-        leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(
             self.loop,
-            leader.addresses if leader is not None else (),
+            master.addresses if master is not None else (),
             partial(
                 QuorumLink,
                 LEADER_LINK,
@@ -318,14 +328,7 @@ class PeerProcess(Process):
         return await self._end(role, await self._ended)
 
     def _make_learner(self, settings: LearnerSettings) -> Learner:
-        return self.learner_class(
-            settings,
-            self.epochs[EpochFile.ACCEPTED],
-            self.epochs[EpochFile.CURRENT],
-            self.database.last_zxid,
-            self.database.committed,
-            self.machine.now_ms(),
-        )
+        return self.learner_class(settings, *self._history(), self.machine.now_ms())
 
     def _begin(self, role: AnyRole) -> AnyRole:
         self.role = role
@@ -338,6 +341,7 @@ class PeerProcess(Process):
         log.info("the role has ended", role=self.state.name, reason=reason)
         self.looking.story.ends(reason)
         self.role = self.server = self.clients.server = None
+        self._observers.close()
         role.close()
         self._snapshots.let_go()
         links, self.links = self.links, {}
@@ -405,6 +409,7 @@ class PeerProcess(Process):
         self.server = self.role.server
         if self.state is not PeerState.LEADING or self.config.leader_serves:
             self.clients.server = self.server
+        self._observers.open(self.role)
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
         self.looking.story.serves(epoch, self.machine.now_ms())
@@ -492,6 +497,7 @@ class PeerProcess(Process):
             acceptor.close()
         self.looking.close()
         self.clients.end_looking()
+        self._observers.close()
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()

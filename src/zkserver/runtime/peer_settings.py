@@ -57,3 +57,11 @@ def introduction_timeout_ms(config: Config) -> int:
     if config.quorum_cnxn_timeout_ms > 0:
         return config.quorum_cnxn_timeout_ms
     return config.tick_time_ms * config.sync_limit_ticks
+
+
+def reach_timeout_ms(config: Config) -> int | None:
+    """How long (ms) one of a server's several addresses may take to accept; None: any time."""
+    if not config.multi_address_reachability_check_enabled:
+        return None
+    timeout_ms = config.multi_address_reachability_check_timeout_ms
+    return timeout_ms if timeout_ms > 0 else config.cnx_timeout_ms

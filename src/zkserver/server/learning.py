@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 from zkserver.base import opcodes as op
 from zkserver.base.errors import LinkError
@@ -29,7 +30,7 @@ from zkserver.server.database import Database, unreadable
 from zkserver.server.leading import FORWARDED, LOCAL_READS
 from zkserver.server.pipeline import SESSION_KINDS, has_moved, reply, session_changed
 from zkserver.server.role import Role, RoleHost
-from zkserver.server.run import Forwards, Run
+from zkserver.server.run import Asker, Forwards, Run
 from zkserver.server.server import Server
 from zkserver.session import passwords
 from zkserver.storage import tree_stream
@@ -57,9 +58,9 @@ class LearnerPipeline:
         self._done_ms = 0
         # What the leader is to be asked when the turn ends, and where its syncs wait.
         self._asks: list[Packet] = []
-        self._barriers: list[Run] = []
-        # Connections that wait for the leader's word on the session they named, oldest first.
-        self._resuming: dict[int, deque[Connection]] = {}
+        self._barriers: list[Run | Asker] = []
+        # Who waits for the leader's word on a session, oldest first.
+        self._resuming: dict[int, deque[Connection | Asker]] = {}
 
     # From clients
 
@@ -109,6 +110,15 @@ class LearnerPipeline:
         data = packets.build_revalidation(session_id, connection.session_timeout_ms)
         self._put(Packet(PacketType.REVALIDATE, -1, data))
 
+    def pass_on(self, asked: Packet, asker: Asker | None, session_id: int | None = None) -> None:
+        """What an observer asks. `asker` waits for a sync, or for word on `session_id`."""
+        self._run = None
+        if session_id is not None and asker is not None:
+            self._resuming.setdefault(session_id, deque()).append(asker)
+        elif asker is not None:
+            self._barriers.append(asker)
+        self._put(asked)
+
     def end_run(self) -> None:
         """A read waits behind the last write, so the next one must not join its run."""
         self._run = None
@@ -129,8 +139,8 @@ class LearnerPipeline:
 
     # To and from the leader
 
-    def take_asks(self) -> tuple[list[Packet], list[Run]]:
-        """What the leader is to be asked, in order, and the barriers of the syncs among it."""
+    def take_asks(self) -> tuple[list[Packet], list[Run | Asker]]:
+        """What the leader is to be asked, in order, and who waits for the syncs among it."""
         asks = self._asks, self._barriers
         self._asks, self._barriers = [], []
         self._run = None
@@ -153,6 +163,9 @@ class LearnerPipeline:
         connection = waiting.popleft()
         if not waiting:
             del self._resuming[session_id]
+        if isinstance(connection, Asker):
+            connection.settled(session_id, is_valid=is_valid)
+            return
         if connection.phase == CLOSED:
             return
         server = self.server
@@ -253,8 +266,15 @@ def _is_next(connection: Connection, cxid: int) -> bool:
     return isinstance(head, Forwards) and head.cxids[0] == cxid
 
 
+class Observers(Protocol):
+    """Who is told what a follower applies."""
+
+    def applied(self, entries: list[Entry]) -> None: ...
+    def tick(self, now_ms: int) -> None: ...
+
+
 class LearnerRole(Role):
-    """A follower or an observer with its one link."""
+    """A follower or an observer with its one link. A follower may have `observers`."""
 
     core: Learner
     pipeline: LearnerPipeline
@@ -268,6 +288,7 @@ class LearnerRole(Role):
         self._reader: tree_stream.TreeReader | None = None
         self._tree_zxid = 0
         self._heard_ms = host.now_ms()
+        self.observers: Observers | None = None
 
     def link_up(self) -> None:
         """The link to the leader stands."""
@@ -348,6 +369,8 @@ class LearnerRole(Role):
             for session_id, timeout_ms in self.pipeline.heard_of(since_ms):
                 self.core.touch(session_id, timeout_ms)
         super().tick(now_ms)
+        if self.observers is not None and not self.has_ended:
+            self.observers.tick(now_ms)
 
     def flush(self) -> None:
         """Ask the leader what the clients' requests of this turn have come to."""
@@ -357,8 +380,15 @@ class LearnerRole(Role):
         if asks:
             self._perform(self.core.forward(asks, barriers))
 
+    def close(self) -> None:
+        """Nobody is told any more."""
+        self.observers = None
+        super().close()
+
     def _committed(self, entries: list[Entry]) -> None:
         self.pipeline.committed(entries)
+        if self.observers is not None:
+            self.observers.applied(entries)
 
     def _answer(self, out: Effects) -> None:
         if self.server is None:
@@ -368,6 +398,8 @@ class LearnerRole(Role):
         for barrier in out.syncs_done:
             if isinstance(barrier, Run):
                 self.pipeline.synced(barrier)
+            elif isinstance(barrier, Asker):
+                barrier.synced()
 
     def _serve(self) -> None:
         server = self.server = self.host.open_server()

@@ -81,15 +81,17 @@ class LearnerFigures(NamedTuple):
 @dataclass(slots=True)
 class PeerFacts:
     """The peer around a server. `leader_id` is that of its leader; `reign` and `learners` are a
-    leader's.
+    leader's. `master_id` is whom an observer is connected to; `observers` counts those of a follower.
     """
 
     server_id: int
     membership: Membership
     config: bytes
     leader_id: int | None = None
+    master_id: int | None = None
     reign: Callable[[], Reign] | None = None
     learners: Callable[[], list[LearnerFigures]] | None = None
+    observers: Callable[[], int] | None = None
 
 
 def conf_rows(config: Config, facts: PeerFacts) -> dict[str, object]:
@@ -125,7 +127,7 @@ def state_rows(facts: PeerFacts, mode: str) -> dict[str, object]:
         return {}
     rows: dict[str, object] = {"peer_state": f"{_DOING[mode]} - broadcast"}
     if mode == "observer":
-        rows["observer_master_id"] = facts.leader_id
+        rows["observer_master_id"] = facts.master_id
     return rows
 
 
@@ -136,6 +138,8 @@ def gauges(server: Server) -> dict[str, float]:
         return {}
     rows: dict[str, float] = {"quorum_size": len(facts.membership.participants)}
     if facts.reign is None:
+        if facts.observers is not None:
+            rows["synced_observers"] = facts.observers()
         return rows
     reign = facts.reign()
     sizes = reign.proposals

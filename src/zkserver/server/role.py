@@ -40,16 +40,20 @@ Job = list[Entry] | CutLog | StoreSnapshot | StoreEpoch
 """One order to the storage: entries to log together, or one of the other writes."""
 
 
-class RoleHost(Protocol):
-    """What a role asks of the process around it. `stats` are the process's figures."""
-
-    stats: ServerStats
+class LinkHost(Protocol):
+    """Who has the links."""
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link; nothing happens if it is gone."""
 
     def transmit_tree(self, link: int) -> None:
         """The database's tree as it is now, before anything that is transmitted later."""
+
+
+class RoleHost(LinkHost, Protocol):
+    """What a role asks of the process around it. `stats` are the process's figures."""
+
+    stats: ServerStats
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a link, with one line."""
@@ -83,6 +87,27 @@ class RoleHost(Protocol):
 
     def wall_ms(self) -> int:
         """The calendar's clock."""
+
+
+def transmit(host: LinkHost, queues: dict[int, list[Packet]]) -> None:
+    """Packets for links, in order; behind a SNAP goes the tree as it is now."""
+    before: list[Packet] = []
+    data = b""
+    for link, queue in queues.items():
+        # All learners are sent the same most of the time.
+        if queue != before:
+            if any(packet.type == PacketType.SNAP for packet in queue):
+                _transmit_tree(host, link, queue)
+                continue
+            before, data = queue, packets.build_all(queue)
+        host.transmit(link, data)
+
+
+def _transmit_tree(host: LinkHost, link: int, queue: list[Packet]) -> None:
+    for packet in queue:
+        host.transmit(link, packets.build(packet))
+        if packet.type == PacketType.SNAP:
+            host.transmit_tree(link)
 
 
 class _Batch:
@@ -260,24 +285,7 @@ class Role(ABC):
         self.host.committed(entries)
 
     def _transmit(self, queues: dict[int, list[Packet]]) -> None:
-        transmit = self.host.transmit
-        before: list[Packet] = []
-        data = b""
-        for link, queue in queues.items():
-            # All followers are sent the same most of the time.
-            if queue != before:
-                if any(packet.type == PacketType.SNAP for packet in queue):
-                    self._transmit_tree(link, queue)
-                    continue
-                before, data = queue, packets.build_all(queue)
-            transmit(link, data)
-
-    def _transmit_tree(self, link: int, queue: list[Packet]) -> None:
-        """A queue with a SNAP in it, behind which the tree goes as it is now."""
-        for packet in queue:
-            self.host.transmit(link, packets.build(packet))
-            if packet.type == PacketType.SNAP:
-                self.host.transmit_tree(link)
+        transmit(self.host, queues)
 
     @abstractmethod
     def _committed(self, entries: list[Entry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,18 @@ class Forwards(Run):
 
     def __len__(self) -> int:
         return len(self.cxids)
+
+
+class Asker(ABC):
+    """Who has asked the leader through a learner, and is no client of that."""
+
+    @abstractmethod
+    def synced(self) -> None:
+        """Its sync is done."""
+
+    @abstractmethod
+    def settled(self, session_id: int, *, is_valid: bool) -> None:
+        """Whether the session that it asked after lives."""
 
 
 class Batch:
