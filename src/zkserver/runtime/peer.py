@@ -19,7 +19,7 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.members import text_of
 from zkserver.base.quorum import verifier_of
 from zkserver.base.zxid import hex_zxid
-from zkserver.election.election import Election, Timing
+from zkserver.election.election import Election
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
@@ -41,7 +41,7 @@ from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
 from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
-from zkserver.storage import tree_stream
+from zkserver.storage import emptying, tree_stream
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
@@ -110,10 +110,7 @@ class PeerProcess(Process):
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
 
     def _make_election(self) -> Election:
-        timing = Timing(
-            shortest_interval_ms=self.config.min_notification_interval_ms,
-            longest_interval_ms=self.config.max_notification_interval_ms,
-        )
+        timing = peer_settings.of_election(self.config)
         return self.election_class(self.server_id, self.verifier, self.config_text, timing)
 
     # Life
@@ -147,8 +144,14 @@ class PeerProcess(Process):
         failures = 0
         while True:
             vote = await self._look()
-            role = self._lead() if vote.leader == self.server_id else self._learn(vote)
-            failures = 0 if await role else failures + 1
+            role = self._lead if vote.leader == self.server_id else self._learn
+            had_database = self.database.last_zxid >= 0
+            has_served = await role(vote)
+            if had_database and self.database.last_zxid < 0:
+                # It was emptied by a leader whose quorum may need it: an election, where it has
+                # no vote now, would not find that leader.
+                has_served = await self._learn(vote)
+            failures = 0 if has_served else failures + 1
             pause_ms = min(FIRST_PAUSE_MS << failures, LONGEST_PAUSE_MS) if failures > 1 else 0
             if self.state is PeerState.OBSERVING:
                 pause_ms += round(self.machine.random() * self.config.observer_election_delay_ms)
@@ -163,11 +166,7 @@ class PeerProcess(Process):
     def _read_database(self) -> Restored:
         tree = self.make_tree()
         recent = self._committed_log()
-
-        def replayed(zxid: int, entry: bytes) -> None:
-            recent.append((zxid, entry))
-
-        restored = self._restore(tree, replayed)
+        restored = self._restore(tree, lambda *entry: recent.append(entry))
         tree.last_zxid = restored.last_zxid
         is_exact = not restored.digest_mismatches and restored.uncovered_digest_zxid is None
         self.database.replace(tree, restored.sessions, recent, is_exact=is_exact)
@@ -244,7 +243,7 @@ class PeerProcess(Process):
 
     # Roles
 
-    async def _lead(self) -> bool:
+    async def _lead(self, _vote: Vote) -> bool:
         """Lead; whether it came to serving."""
         config = self.config
         settings = peer_settings.of_leader(config, self.server_id, self.config_text)
@@ -339,7 +338,11 @@ class PeerProcess(Process):
             self._settled = self.loop.create_future()
             await self._settled
         self._settled = None
-        if isinstance(role, LearnerRole) and role.is_receiving_tree:
+        if emptying.is_marked(self.machine.disk, self.layout):
+            # What was stored in this role was not acknowledged, and goes.
+            self._storage.roll()
+            self.reload()
+        elif isinstance(role, LearnerRole) and role.is_receiving_tree:
             self.reload()
         else:
             role.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zkserver.base.config import Config
+from zkserver.election.election import Timing
 from zkserver.zab.settings import LeaderSettings, LearnerSettings
 
 
@@ -35,6 +36,14 @@ def of_learner(config: Config, server_id: int, *, is_observer: bool) -> LearnerS
         config.sync_enabled
         if config.observer_sync_enabled is None
         else config.observer_sync_enabled,
+    )
+
+
+def of_election(config: Config) -> Timing:
+    """How often an election tells and asks."""
+    return Timing(
+        shortest_interval_ms=config.min_notification_interval_ms,
+        longest_interval_ms=config.max_notification_interval_ms,
     )
 
 
