@@ -22,7 +22,7 @@ from zkserver.zab.effects import EpochFile, StoreEpoch
 
 MARK = f"{SNAPSHOTS}/{MARK_NAME}"
 ACCEPTED, CURRENT = (f"{SNAPSHOTS}/{name}" for name in ("acceptedEpoch", "currentEpoch"))
-REASON = "the sake of a test"
+REASON = "a test wants it"
 # The tree that comes from a leader: of another history.
 RECEIVED = 50
 

@@ -339,9 +339,10 @@ class PeerProcess(Process):
             await self._settled
         self._settled = None
         if emptying.is_marked(self.machine.disk, self.layout):
-            # What was stored in this role was not acknowledged, and goes.
-            self._storage.roll()
-            self.reload()
+            if self.database.last_zxid >= 0:
+                # What was stored in this role was not acknowledged, and goes.
+                self._storage.roll()
+                self.reload()
         elif isinstance(role, LearnerRole) and role.is_receiving_tree:
             self.reload()
         else:

@@ -77,7 +77,7 @@ def resume(disk: Disk, layout: Layout) -> str | None:
     _remove(disk, layout, (*_snapshots(disk, layout), *_logs(disk, layout), *intents))
     reason = disk.read(_mark(layout), 0, _READ_BYTES).decode("utf-8", "replace")
     return (
-        f"{_mark(layout)}: this server has given up its history, for {reason}. It has no vote "
+        f"{_mark(layout)}: this server has given up its history, because {reason}. It has no vote "
         "until it has stored the tree of a leader, which the other voters elect: for that, those "
         "that have a database must be a quorum. If they never will be, stop all servers, copy the "
         "snapshots, the logs, acceptedEpoch and currentEpoch of the voter with the newest "
