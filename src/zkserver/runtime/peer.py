@@ -233,7 +233,7 @@ class PeerProcess(Process):
         began_ms, facts = self.machine.now_ms(), self.facts
         facts.looking_count += 1
         facts.reign = None
-        self.clients.begin_looking()
+        self.clients.begin_looking(has_database=self.database.last_zxid >= 0)
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
         self.clients.end_looking()
         facts.leader_id = vote.leader
