@@ -238,8 +238,9 @@ def test_a_server_without_a_database_says_its_epoch_again_behind_the_tree() -> N
     assert [packet.type for packet in out.send_synced[LEADER_LINK]] == [PacketType.ACK]
 
 
-def test_nothing_is_cut_back_to_a_zxid_that_was_not_reached() -> None:
+@pytest.mark.parametrize("zxid", [make_zxid(1, 4), -1])
+def test_nothing_is_cut_back_to_a_zxid_that_was_not_reached(zxid) -> None:
     learner = make()
-    out = learner.received([LEADERINFO, Packet(PacketType.TRUNC, make_zxid(1, 4))])
+    out = learner.received([LEADERINFO, Packet(PacketType.TRUNC, zxid)])
     assert "has not reached" in out.ended
     assert not any(isinstance(write, CutLog) for write in out.writes)

@@ -243,7 +243,7 @@ class Learner:
         if kind == PacketType.DIFF:
             self._step = _Step.HISTORY
         elif kind == PacketType.TRUNC:
-            if zxid > self.last_logged:
+            if not 0 <= zxid <= self.last_logged:
                 raise LinkError(f"TRUNC to {hex_zxid(zxid)}, which this server has not reached")
             self._out.writes.append(CutLog(zxid))
             self._committed.cut(zxid)
