@@ -45,7 +45,7 @@ from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
 from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
-from zkserver.storage import tree_stream
+from zkserver.storage import emptying, tree_stream
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
@@ -153,8 +153,14 @@ class PeerProcess(Process):
         failures = 0
         while True:
             vote = await self._look()
-            role = self._lead() if vote.leader == self.server_id else self._learn(vote)
-            failures = 0 if await role else failures + 1
+            role = self._lead if vote.leader == self.server_id else self._learn
+            had_database = self.database.last_zxid >= 0
+            has_served = await role(vote)
+            if had_database and self.database.last_zxid < 0:
+                # It was emptied by a leader whose quorum may need it: an election, where it has
+                # no vote now, would not find that leader.
+                has_served = await self._learn(vote)
+            failures = 0 if has_served else failures + 1
             pause_ms = min(FIRST_PAUSE_MS << failures, LONGEST_PAUSE_MS) if failures > 1 else 0
             if self.state is PeerState.OBSERVING:
                 pause_ms += round(self.machine.random() * self.config.observer_election_delay_ms)
@@ -173,11 +179,7 @@ class PeerProcess(Process):
     def _read_database(self) -> Restored:
         tree = self.make_tree()
         recent = self._committed_log()
-
-        def replayed(zxid: int, entry: bytes) -> None:
-            recent.append((zxid, entry))
-
-        restored = self._restore(tree, replayed)
+        restored = self._restore(tree, lambda *entry: recent.append(entry))
         tree.last_zxid = restored.last_zxid
         is_exact = not restored.digest_mismatches and restored.uncovered_digest_zxid is None
         self.database.replace(tree, restored.sessions, recent, is_exact=is_exact)
@@ -244,7 +246,7 @@ class PeerProcess(Process):
         self._note_state("")
         self._times.looks()
         self.facts.reign = self.facts.learners = None
-        self.clients.begin_looking()
+        self.clients.begin_looking(has_database=self.database.last_zxid >= 0)
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
         self.clients.end_looking()
         self.facts.leader_id = vote.leader
@@ -254,7 +256,7 @@ class PeerProcess(Process):
 
     # Roles
 
-    async def _lead(self) -> bool:
+    async def _lead(self, _vote: Vote) -> bool:
         """Lead; whether it came to serving."""
         config = self.config
         settings = peer_settings.of_leader(config, self.server_id, self.config_text)
@@ -351,7 +353,12 @@ class PeerProcess(Process):
             self._settled = self.loop.create_future()
             await self._settled
         self._settled = None
-        if isinstance(role, LearnerRole) and role.is_receiving_tree:
+        if emptying.is_marked(self.machine.disk, self.layout):
+            if self.database.last_zxid >= 0:
+                # What was stored in this role was not acknowledged, and goes.
+                self._storage.roll()
+                self.reload()
+        elif isinstance(role, LearnerRole) and role.is_receiving_tree:
             self.reload()
         else:
             role.settle()

@@ -107,10 +107,10 @@ class PeerClients:
             return Unserved(self._config, self._host, self._loop, self._stats)
         return ClientProtocol(server, self._config.client_tcp_keep_alive)
 
-    def begin_looking(self) -> None:
-        """There is no leader; after a while reads may be served."""
+    def begin_looking(self, *, has_database: bool = True) -> None:
+        """There is no leader; after a while reads may be served, where there is what to read."""
         self.server = None
-        if self._config.read_only_mode_enabled:
+        if has_database and self._config.read_only_mode_enabled:
             grace_ms = max(GRACE_MS, self._config.tick_time_ms)
             self._timer = self._loop.call_later(grace_ms / 1000, self._serve_reads)
 

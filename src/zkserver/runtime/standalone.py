@@ -22,6 +22,7 @@ from zkserver.server import audit
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.run import Batch
 from zkserver.server.server import Server
+from zkserver.storage import emptying
 from zkserver.tree.tree import DataTree
 
 log = logs.get_log("server")
@@ -64,6 +65,13 @@ class StandaloneProcess(Process):
         self._listen()
         tree = self.make_tree()
         restored = self._restore(tree)
+        if restored.is_emptied:
+            raise FatalError(
+                ExitCode.UNEXPECTED_ERROR,
+                f"{self.layout.snapshot_folder} is that of a server of an ensemble which has given "
+                f"up its history ({emptying.MARK_NAME} says why). Start it as one of the ensemble; "
+                "or, if it should begin empty, empty the folder first",
+            )
         if restored.last_zxid < 0:
             raise FatalError(
                 ExitCode.UNEXPECTED_ERROR,

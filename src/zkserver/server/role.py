@@ -7,7 +7,8 @@ place that acts on them. Sockets, files and clocks are the host's.
 
 * A batch's `send_synced` leaves when the storage has done the batch's writes and all before.
 * A write that replaces the tree (CutLog, StoreSnapshot) holds back the writes and the applies
-  behind it until it is done; after CutLog the tree has been read again from what is left.
+  behind it until it is done; after CutLog the tree has been read again from what is left. If that
+  is nothing, because the history could not be cut, the role ends.
 * A role that has ended acts no more; the writes it had asked for are finished all the same.
 """
 
@@ -232,9 +233,13 @@ class Role(ABC):
                 self._serve()
         for link, reason in out.closed:
             host.hang_up(link, reason)
-        if out.ended is not None and not self.has_ended:
+        if out.ended is not None:
+            self._end(out.ended)
+
+    def _end(self, reason: str) -> None:
+        if not self.has_ended:
             self.has_ended = True
-            host.ended(out.ended)
+            self.host.ended(reason)
 
     def _store(self, writes: Sequence[Write], send: dict[int, list[Packet]]) -> None:
         jobs: list[Job] = []
@@ -265,6 +270,10 @@ class Role(ABC):
         """The tree on disk is another one; what waited for that goes on."""
         if isinstance(job, CutLog):
             self.host.reload()
+            if self.database.last_zxid < 0:
+                # What waits in jobs is written, and goes with the rest.
+                self._held_entries.clear()
+                self._end("the history could not be cut and is given up: a tree is needed")
         held, self._held_entries = self._held_entries, []
         self._apply(held)
         jobs, self._held_jobs = self._held_jobs, deque()

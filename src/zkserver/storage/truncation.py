@@ -8,7 +8,8 @@ since a crash may keep the later of two and lose the earlier.
 **A cut** (TRUNC) drops what is above a zxid, newest first: snapshots, then whole logs, then the
 tail of the log that holds the zxid. A crash leaves the history as it was or a beginning of it that
 reaches the zxid. A snapshot of Apache's server may hold later txns than its name says; where that
-matters recovery reports it (`Restored.uncovered_digest_zxid`).
+matters recovery reports it (`Restored.uncovered_digest_zxid`). Where no start would be possible
+from what is left, the whole history is given up: see `emptying`.
 
 **A replacement** (SNAP) makes a snapshot of another history the only file. With the old logs
 beside it recovery would replay their txns above the snapshot into a mixture of both; and those
@@ -39,10 +40,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zkserver.base.errors import ExitCode
 from zkserver.base.zxid import hex_zxid
 from zkserver.storage.disk import Disk, replace_file
+from zkserver.storage.emptying import Emptying, plan_empty
 from zkserver.storage.layout import (
+    RECEIVED_NAME,
     Layout,
     StorageError,
     snapshot_name,
@@ -54,7 +56,6 @@ from zkserver.storage.logreader import LogReader
 from zkserver.storage.snapshot_reader import is_valid
 from zkserver.storage.txnlog import FRAME_BYTES, HEADER_BYTES
 
-RECEIVED_NAME = "receivedSnapshot"
 INCOMING_NAME = "incomingSnapshot"
 _READ_BYTES = 256
 
@@ -79,13 +80,21 @@ class Cut(NamedTuple):
             disk.truncate(*self.shortened)
 
 
-def plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut:
+def plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut | Emptying:
     """How to drop every logged txn and every snapshot above `zxid`.
 
-    Raises StorageError with exit code 13 where no start would be possible from what is left: no
-    snapshot at or below `zxid` passes the quick test, or `zxid` is neither in a log nor the zxid
-    of such a snapshot. OSError if the disk fails.
+    An `Emptying` where no start would be possible from what is left: no snapshot at or below
+    `zxid` passes the quick test, or `zxid` is neither in a log nor the zxid of such a snapshot, or
+    a log up to there is damaged. Raises OSError if the disk fails.
     """
+    try:
+        return _plan_cut(disk, layout, zxid)
+    except _ImpossibleError as error:
+        told = f"the leader said to cut it back to 0x{hex_zxid(zxid)}, and {error}"
+        return plan_empty(disk, layout, told)
+
+
+def _plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut:
     snapshots = sorted_snapshots(disk.names(layout.snapshot_folder))
     logs = sorted_logs(disk.names(layout.log_folder))
     below = [
@@ -94,10 +103,10 @@ def plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut:
         if found <= zxid and is_valid(disk, layout.snapshot_path(name))
     ]
     if not below:
-        raise _impossible(layout, zxid, "no snapshot is as old as that")
+        raise _ImpossibleError("no snapshot is as old as that")
     last, shortened = _end_of(disk, layout, [pair for pair in logs if pair[0] <= zxid], zxid)
     if last != zxid and zxid not in below:
-        raise _impossible(layout, zxid, "that transaction is in no log")
+        raise _ImpossibleError("that transaction is in no log")
     return Cut(
         layout,
         tuple(layout.snapshot_path(name) for found, name in snapshots if found > zxid),
@@ -120,20 +129,15 @@ def _end_of(
                 last, end = found, offset + len(entry) + FRAME_BYTES
         except StorageError as error:
             if last != zxid:
-                raise _impossible(layout, zxid, str(error)) from error
+                raise _ImpossibleError(str(error)) from error
         # A file without any txn says nothing: the one before may hold it.
         if last is not None:
             return last, (path, end) if end < disk.size(path) else None
     return None, None
 
 
-def _impossible(layout: Layout, zxid: int, reason: str) -> StorageError:
-    return StorageError(
-        f"the leader says to cut this server's history back to 0x{hex_zxid(zxid)}, and {reason}. "
-        f"While the other servers serve without this one, empty {layout.snapshot_folder} and "
-        f"{layout.log_folder} and start it anew: it will be sent the tree",
-        ExitCode.QUORUM_PACKET_ERROR,
-    )
+class _ImpossibleError(Exception):
+    """The history cannot be cut; says why."""
 
 
 class Replacement(NamedTuple):

@@ -41,7 +41,8 @@ class Append(NamedTuple):
 class CutLog(NamedTuple):
     """Drop every logged txn and every snapshot above `zxid`.
 
-    Where that leaves nothing to start from, the server ends with exit code 13.
+    Where that leaves nothing to start from, all is dropped, and the role ends: the server has no
+    database then, and its last zxid is -1 until the `StoreEpoch` of a current epoch.
     """
 
     zxid: int
