@@ -73,7 +73,7 @@ class View:
 
     def link_facts(self, number: int) -> LinkFacts:
         """About a leader's link to a learner."""
-        link = None if self.peer is None else self.peer.links.get(number)
+        link = None if self.peer is None else self.peer.links.by_number.get(number)
         if link is None or link.transport is None:
             return LinkFacts("", 0)
         host, port = (link.transport.get_extra_info("peername") or ("", 0))[:2]

@@ -35,7 +35,7 @@ from zkserver.runtime.process import (
     TICK_MS,
     Process,
 )
-from zkserver.runtime.quorum_port import QuorumLink
+from zkserver.runtime.quorum_links import QuorumLinks
 from zkserver.runtime.role_times import RoleTimes
 from zkserver.server import audit
 from zkserver.server.database import Database
@@ -45,7 +45,7 @@ from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
 from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
-from zkserver.storage import emptying, tree_stream
+from zkserver.storage import emptying
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
@@ -104,8 +104,7 @@ class PeerProcess(Process):
         )
         self._masters = LearnerMasters(config, self.facts, self.machine.random)
         self._observers = ObserverPort(config, loop, self.machine, self.database, self.facts)
-        self.links: dict[int, QuorumLink] = {}
-        self._last_link = LEADER_LINK
+        self.links = QuorumLinks(loop, self.machine, self.database)
         self._ended: asyncio.Future[str] = loop.create_future()
         self._settled: asyncio.Future[None] | None = None
         self._flush_is_due = False
@@ -272,7 +271,7 @@ class PeerProcess(Process):
                 acceptors = await quorum_port.listen(
                     self.loop,
                     member.addresses,
-                    self._make_learner_link,
+                    partial(self.links.make_to_learner, no_delay=config.leader_no_delay),
                     on_all_ips=config.quorum_listen_on_all_ips,
                 )
             role.begin()
@@ -314,26 +313,19 @@ class PeerProcess(Process):
         reason = await quorum_port.connect(
             self.loop,
             master.addresses if master is not None else (),
-            partial(
-                QuorumLink,
-                LEADER_LINK,
-                self._link_opened,
-                self._received,
-                self._link_lost,
-                no_delay=config.follower_no_delay,
-            ),
+            partial(self.links.make_to_leader, no_delay=config.follower_no_delay),
             limit_ms=limit_ticks * config.tick_time_ms,
             retry_delay_ms=config.leader_connect_delay_during_retry_ms,
         )
         if reason is not None:
-            role.link_down(f"cannot connect to the leader: {reason}")
+            role.link_down(LEADER_LINK, f"cannot connect to the leader: {reason}")
         return await self._end(role, await self._ended)
 
     def _make_learner(self, settings: LearnerSettings) -> Learner:
         return self.learner_class(settings, *self._history(), self.machine.now_ms())
 
     def _begin(self, role: AnyRole) -> AnyRole:
-        self.role = role
+        self.role = self.links.user = role
         role.pipeline_class = audit.audited(role.pipeline_class, self.config.audit_enabled)
         self._ended = self.loop.create_future()
         return role
@@ -346,9 +338,7 @@ class PeerProcess(Process):
         self._observers.close()
         role.close()
         self._snapshots.let_go()
-        links, self.links = self.links, {}
-        for link in links.values():
-            link.hang_up()
+        self.links.close()
         while not role.is_stored:
             self._settled = self.loop.create_future()
             await self._settled
@@ -365,25 +355,6 @@ class PeerProcess(Process):
         return role.phase is Phase.BROADCAST
 
     # Host of the roles
-
-    def transmit(self, link: int, data: bytes) -> None:
-        """Bytes for a link."""
-        if link in self.links:
-            self.links[link].write(data)
-
-    def transmit_tree(self, link: int) -> None:
-        """The tree as it is now."""
-        if link in self.links:
-            database = self.database
-            pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
-            self.machine.send_tree(self.loop, self.links[link], pieces)
-
-    def hang_up(self, link: int, reason: str) -> None:
-        """Close a learner's link."""
-        log.info("closing a learner's link", link=link, reason=reason)
-        there = self.links.pop(link, None)
-        if there is not None:
-            there.hang_up()
 
     def open_server(self) -> Server:
         """A server over the database, for the clients of this role."""
@@ -425,6 +396,7 @@ class PeerProcess(Process):
 
     def ended(self, reason: str) -> None:
         """The core has given its role up."""
+        self.links.user = None
         if not self._ended.done():
             self._ended.set_result(reason)
 
@@ -453,41 +425,6 @@ class PeerProcess(Process):
         if self.role is not None:
             self.role.flush()
 
-    # Links
-
-    def _make_learner_link(self) -> QuorumLink:
-        self._last_link += 1
-        no_delay = self.config.leader_no_delay
-        return QuorumLink(
-            self._last_link, self._link_opened, self._received, self._link_lost, no_delay=no_delay
-        )
-
-    def _link_opened(self, link: QuorumLink) -> None:
-        role = self.role
-        if role is None or role.has_ended:
-            link.hang_up()
-            return
-        self.links[link.number] = link
-        if isinstance(role, LeaderRole):
-            role.link_up(link.number)
-        else:
-            role.link_up()
-
-    def _received(self, number: int, data: bytes) -> None:
-        role = self.role
-        if isinstance(role, LeaderRole):
-            role.receive(number, data)
-        elif role is not None:
-            role.receive(data)
-
-    def _link_lost(self, number: int, reason: str) -> None:
-        if self.links.pop(number, None) is None or self.role is None:
-            return
-        if isinstance(self.role, LeaderRole):
-            self.role.link_down(number)
-        else:
-            self.role.link_down(reason)
-
     # Time, and the end
 
     def _tick(self) -> None:
@@ -508,8 +445,7 @@ class PeerProcess(Process):
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()
-        for link in self.links.values():
-            link.hang_up()
+        self.links.close()
         self._snapshots.stop()
         self._storage.stop()
         self._purging.stop()

@@ -52,14 +52,6 @@ def of_learner(config: Config, server_id: int, *, is_observer: bool) -> LearnerS
     )
 
 
-def of_election(config: Config) -> Timing:
-    """How often an election tells and asks."""
-    return Timing(
-        shortest_interval_ms=config.min_notification_interval_ms,
-        longest_interval_ms=config.max_notification_interval_ms,
-    )
-
-
 def introduction_timeout_ms(config: Config) -> int:
     """How long (ms) a caller at the election port may take to say who it is."""
     if config.quorum_cnxn_timeout_ms > 0:

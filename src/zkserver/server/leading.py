@@ -232,7 +232,7 @@ class LeaderRole(Role):
         self._traffic[link] = Traffic(self.host.now_ms())
         self._perform(self.core.link_up(link))
 
-    def link_down(self, link: int) -> None:
+    def link_down(self, link: int, _reason: str) -> None:
         """A learner's link broke."""
         self._traffic.pop(link, None)
         if self._rests.pop(link, None) is not None and not self.has_ended:
@@ -246,8 +246,8 @@ class LeaderRole(Role):
         try:
             found, self._rests[link] = packets.parse(rest + data if rest else data)
         except LinkError as error:
-            self.link_down(link)
-            self.host.hang_up(link, str(error))
+            self.link_down(link, str(error))
+            self.host.links.hang_up(link, str(error))
             return
         if found:
             self._traffic[link].received += len(found)

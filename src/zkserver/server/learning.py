@@ -290,16 +290,16 @@ class LearnerRole(Role):
         self._heard_ms = host.now_ms()
         self.observers: Observers | None = None
 
-    def link_up(self) -> None:
+    def link_up(self, _link: int) -> None:
         """The link to the leader stands."""
         self._perform(self.core.link_up())
 
-    def link_down(self, reason: str) -> None:
+    def link_down(self, _link: int, reason: str) -> None:
         """The link broke, or could not be had."""
         if not self.has_ended:
             self._perform(self.core.link_down(reason))
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, link: int, data: bytes) -> None:
         """Bytes of the leader."""
         if self.has_ended:
             return
@@ -315,9 +315,9 @@ class LearnerRole(Role):
                     break
                 self._receive_packets(found)
         except LinkError as error:
-            self.link_down(str(error))
+            self.link_down(link, str(error))
         except SnapshotError as error:
-            self.link_down(f"the leader's tree does not read: {error}")
+            self.link_down(link, f"the leader's tree does not read: {error}")
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:

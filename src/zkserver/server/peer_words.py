@@ -81,7 +81,7 @@ class LearnerFigures(NamedTuple):
 @dataclass(slots=True)
 class PeerFacts:
     """The peer around a server. `leader_id` is that of its leader; `reign` and `learners` are a
-    leader's. `master_id` is whom an observer is connected to; `observers` counts those of a follower.
+    leader's. `master_id` is whom an observer is connected to; `observers` counts a follower's.
     """
 
     server_id: int

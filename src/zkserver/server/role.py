@@ -50,14 +50,17 @@ class LinkHost(Protocol):
     def transmit_tree(self, link: int) -> None:
         """The database's tree as it is now, before anything that is transmitted later."""
 
-
-class RoleHost(LinkHost, Protocol):
-    """What a role asks of the process around it. `stats` are the process's figures."""
-
-    stats: ServerStats
-
     def hang_up(self, link: int, reason: str) -> None:
         """Close a link, with one line."""
+
+
+class RoleHost(Protocol):
+    """What a role asks of the process around it. `stats` are the process's figures."""
+
+    @property
+    def links(self) -> LinkHost: ...
+    @property
+    def stats(self) -> ServerStats: ...
 
     def store(self, role: Role, job: Job) -> None:
         """Do this after all jobs before; `Role.stored` is called for each, in order."""
@@ -90,7 +93,7 @@ class RoleHost(LinkHost, Protocol):
         """The calendar's clock."""
 
 
-def transmit(host: LinkHost, queues: dict[int, list[Packet]]) -> None:
+def transmit(links: LinkHost, queues: dict[int, list[Packet]]) -> None:
     """Packets for links, in order; behind a SNAP goes the tree as it is now."""
     before: list[Packet] = []
     data = b""
@@ -98,17 +101,17 @@ def transmit(host: LinkHost, queues: dict[int, list[Packet]]) -> None:
         # All learners are sent the same most of the time.
         if queue != before:
             if any(packet.type == PacketType.SNAP for packet in queue):
-                _transmit_tree(host, link, queue)
+                _transmit_tree(links, link, queue)
                 continue
             before, data = queue, packets.build_all(queue)
-        host.transmit(link, data)
+        links.transmit(link, data)
 
 
-def _transmit_tree(host: LinkHost, link: int, queue: list[Packet]) -> None:
+def _transmit_tree(links: LinkHost, link: int, queue: list[Packet]) -> None:
     for packet in queue:
-        host.transmit(link, packets.build(packet))
+        links.transmit(link, packets.build(packet))
         if packet.type == PacketType.SNAP:
-            host.transmit_tree(link)
+            links.transmit_tree(link)
 
 
 class _Batch:
@@ -232,7 +235,7 @@ class Role(ABC):
             if out.phase is Phase.BROADCAST:
                 self._serve()
         for link, reason in out.closed:
-            host.hang_up(link, reason)
+            host.links.hang_up(link, reason)
         if out.ended is not None:
             self._end(out.ended)
 
@@ -294,7 +297,7 @@ class Role(ABC):
         self.host.committed(entries)
 
     def _transmit(self, queues: dict[int, list[Packet]]) -> None:
-        transmit(self.host, queues)
+        transmit(self.host.links, queues)
 
     @abstractmethod
     def _committed(self, entries: list[Entry]) -> None:
