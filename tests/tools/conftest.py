@@ -16,6 +16,11 @@ from zkserver.cli import java_names, main
 ENTRIES: dict[str, Callable[[list[str]], None]] = {
     "zkserver": main.main,
     "zkTxnLogToolkit.sh": java_names.txn_log_toolkit,
+    "zkSnapShotToolkit.sh": java_names.snapshot_toolkit,
+    "zkSnapshotRecursiveSummaryToolkit.sh": java_names.snapshot_recursive_summary,
+    "zkSnapshotComparer.sh": java_names.snapshot_comparer,
+    "zkCleanup.sh": java_names.cleanup,
+    "zkServer-initialize.sh": java_names.server_initialize,
 }
 
 

@@ -189,7 +189,7 @@ def version() -> None:
     say(f"zkserver, version {__version__}, compatible with Apache ZooKeeper 3.9\n")
 
 
-for tool in (tools.log,):
+for tool in tools.TOOLS:
     cli.add_command(tool)
 
 

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.cli.serve import CommandError
@@ -21,12 +20,13 @@ from zkserver.storage.compression import CompressionError
 from zkserver.storage.snapshot_reader import SnapshotError
 
 WRITE_BYTES = 1 << 16
-BAR_BYTES = 1 << 24
-"""Files below this size are done before a bar would be seen."""
+LEAST_SEEN = {"bytes": 1 << 24, "znodes": 100_000}
+"""Work of less than this is done before a bar would be seen."""
+STEPS = 500
 INTERRUPTED = 130
 
 Advance = Callable[[int], None]
-"""Takes how many bytes more are done."""
+"""Takes how much more is done."""
 
 
 class Output:
@@ -63,24 +63,38 @@ class Output:
         sys.stderr.flush()
 
     @contextmanager
-    def progress(self, what: str, size_bytes: int, *, prints: bool) -> Iterator[Advance]:
-        """A bar for work on so many bytes; `prints` says that results come meanwhile."""
-        if not _is_bar_seen(sys.stderr, size_bytes, prints=prints):
+    def progress(
+        self, what: str, total: int, *, prints: bool, unit: str = "bytes"
+    ) -> Iterator[Advance]:
+        """A bar for work on so many bytes or znodes; `prints` says that results come meanwhile."""
+        is_seen = total >= LEAST_SEEN[unit] and sys.stderr.isatty()
+        if not is_seen or (prints and sys.stdout.isatty()):
             yield lambda _: None
             return
+        from rich import progress
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-        columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what.replace("[", r"\["), total=size_bytes)
-            yield lambda done_bytes: bar.update(task, advance=done_bytes)
+        is_bytes = unit == "bytes"
+        columns = (
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.DownloadColumn() if is_bytes else progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+        )
+        console = Console(stderr=True)
+        with progress.Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            # A look at the clock for each record would cost more than the record.
+            pending = 0
 
+            def advance(done: int) -> None:
+                nonlocal pending
+                pending += done
+                if pending * STEPS >= total:
+                    bar.update(task, advance=pending)
+                    pending = 0
 
-def _is_bar_seen(stream: TextIO, size_bytes: int, *, prints: bool) -> bool:
-    if size_bytes < BAR_BYTES or not stream.isatty():
-        return False
-    return not (prints and sys.stdout.isatty())
+            yield advance
 
 
 def guarded(tool: Callable[[Output], int]) -> int:
