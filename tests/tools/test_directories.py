@@ -95,9 +95,8 @@ def test_purge_under_apache_s_name(
     assert tool("zkserver", "purge", "--data-dir", "data", "--data-log-dir", "logs").out == ""
 
 
-def test_apache_removes_the_same(
-    tool: Tool, layout: Layout, tmp_path: Path, apache_installed: None
-) -> None:
+@pytest.mark.usefixtures("apache_installed")
+def test_apache_removes_the_same(tool: Tool, layout: Layout, tmp_path: Path) -> None:
     copies = Layout.of(str(tmp_path / "copy"), str(tmp_path / "copylogs"))
     for ours, theirs in (("data", "copy"), ("logs", "copylogs")):
         subprocess.run(["cp", "-a", tmp_path / ours, tmp_path / theirs], check=True)

@@ -126,9 +126,9 @@ def test_what_is_no_snapshot_is_refused_in_one_line(
         ("zkSnapshotComparer.sh", ["-l", "a", "-r", "b", "-n", "1"], "required option: b\n"),
         ("zkSnapshotComparer.sh", ["-z"], "Unrecognized option: -z"),
         ("zkSnapshotComparer.sh", ["--left"], "Missing argument for option: left"),
-        ("zkSnapshotComparer.sh", [*"-l a -r b -n 1 -b x".split()], "'x' is no number"),
-        ("zkserver", [*"snapshot view --data --json f".split()], "exclude each other"),
-        ("zkserver", [*"snapshot summary --depth -1 f".split()], "Invalid value"),
+        ("zkSnapshotComparer.sh", ["-la", "-rb", "-n1", "-bx"], "'x' is no number"),
+        ("zkserver", ["snapshot", "view", "-d", "--json", "f"], "exclude each other"),
+        ("zkserver", ["snapshot", "summary", "--depth=-1", "f"], "Invalid value"),
     ],
 )
 def test_bad_use_ends_with_2(tool: Tool, name: str, arguments: list[str], message: str) -> None:
