@@ -53,13 +53,20 @@ def create(tree: DataTree, path: bytes, zxid: int) -> None:
     tree.apply((SESSION, zxid, zxid, TIME_MS, op.CREATE2, (path, b"", OPEN_ACL, False, 1)))
 
 
-def save(folder: Path, tree: DataTree, compression: str = "", **options: bool) -> Path:
-    """A snapshot in the data directory `folder`, with many sessions."""
+def save(
+    folder: Path,
+    tree: DataTree,
+    compression: str = "",
+    sessions: dict[int, int] | None = None,
+    **options: bool,
+) -> Path:
+    """A snapshot in the data directory `folder`, with many sessions unless they are given."""
     layout = Layout.of(str(folder))
     Path(layout.snapshot_folder).mkdir(parents=True, exist_ok=True)
-    chance = random.Random(1)
-    sessions = {chance.getrandbits(56): chance.randrange(100000) for _ in range(40)}
-    sessions[SESSION] = 30000
+    if sessions is None:
+        chance = random.Random(1)
+        sessions = {chance.getrandbits(56): chance.randrange(100000) for _ in range(40)}
+        sessions[SESSION] = 30000
     saved = snapshot.save(
         RealDisk(), layout, tree, sessions, compression=compression, sync=False, **options
     )

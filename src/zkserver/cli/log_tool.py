@@ -219,7 +219,7 @@ def repair(
     answers = _answers()
     with (
         _new_file(target, log.header_bytes, "Recovery") as file,
-        output.progress("Repairing", log.disk.size(path), prints=verbose) as advance,
+        output.progress("Repairing", log.disk.size(path), prints=verbose or not yes) as advance,
     ):
         log.say_header()
         for record in log.records(advance):

@@ -9,6 +9,7 @@ results do not run over it. `rich` is imported when a bar is shown.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -82,7 +83,9 @@ class Output:
             progress.TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-        with progress.Progress(*columns, console=console, transient=True) as bar:
+        with progress.Progress(
+            *columns, console=console, transient=True, redirect_stdout=False
+        ) as bar:
             task = bar.add_task(what, total=total)
             # A look at the clock for each record would cost more than the record.
             pending = 0
@@ -99,10 +102,20 @@ class Output:
 
 def guarded(tool: Callable[[Output], int]) -> int:
     """Run a tool; its exit code, or that of what went wrong, said in one line."""
-    output = Output()
+    # A tree has no cycles; to look for them again and again would double the time for a large one.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _ended(tool, Output())
+    finally:
+        if is_collecting:
+            gc.enable()
+
+
+def _ended(tool: Callable[[Output], int], output: Output) -> int:
     try:
         try:
-            code = tool(output)
+            return tool(output)
         finally:
             output.flush()
     except BrokenPipeError:
@@ -118,7 +131,6 @@ def guarded(tool: Callable[[Output], int]) -> int:
         return _failed(output, f"{error.filename}: {error.strerror}" if named else str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    return code
 
 
 def _failed(output: Output, text: str, exit_code: int = ExitCode.UNEXPECTED_ERROR) -> int:

@@ -1,0 +1,134 @@
+"""docs/tools.md, done: every console block runs as it stands and prints what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.zkserver_process import ROOT
+from tests.tools import logs, snapshots
+from tests.tools.conftest import ENTRIES
+from zkserver.base import opcodes as op
+from zkserver.base.acl import OPEN_ACL
+from zkserver.jute import txns
+from zkserver.tree.tree import DataTree
+
+PAGE = ROOT / "docs" / "tools.md"
+TIME_MS = logs.TIME_MS
+BLOCKS = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
+# What a command prints on standard error stands after its results, as on a terminal.
+PROGRAM = """#!/bin/sh
+PYTHONPATH={source} exec {python} -c '
+from zkserver.cli import java_names, main
+{entry}()' "$@"
+"""
+
+
+def history() -> tuple[DataTree, list[bytes]]:
+    """Nine transactions on two znodes."""
+    bodies = (
+        (op.CREATE_SESSION, (30000,)),
+        (op.CREATE, (b"/config", b"none", OPEN_ACL, False, 1)),
+        (op.SET_DATA, (b"/config", b"grey", 1)),
+        (op.CREATE, (b"/old", b"", OPEN_ACL, False, 2)),
+        (op.SET_DATA, (b"/config", b"red", 2)),
+        (op.SET_DATA, (b"/config", b"grey", 3)),
+        (op.SET_DATA, (b"/config", b"blue", 4)),
+        (op.SET_DATA, (b"/config", b"red", 5)),
+        (op.DELETE, (b"/old",)),
+    )
+    tree = DataTree()
+    entries = []
+    for zxid, (kind, body) in enumerate(bodies, 1):
+        txn = (1, zxid, zxid, TIME_MS, kind, body)
+        tree.apply(txn)
+        entries.append(txns.encode(txn, tree.digest))
+    return tree, entries
+
+
+def prepare(folder: Path) -> None:
+    """A server's directories as the page has them."""
+    _, entries = history()
+    for place in ("data", "logs", "bad", "new"):
+        (folder / place).mkdir()
+    (folder / "zoo.cfg").write_text("dataDir=data\ndataLogDir=logs\nclientPort=2181\n")
+    (folder / "new" / "zoo.cfg").write_text("dataDir=new/data\n")
+    for zxid in (0, 3, 5, 6, 9):
+        tree = DataTree()
+        for entry in entries[:zxid]:
+            tree.apply(txns.decode(entry)[0])
+        saved = snapshots.save(folder / "data", tree, sessions={1: 30000})
+        assert saved.name == f"snapshot.{zxid:x}"
+    (folder / "logs" / "version-2").mkdir()
+    for begin, end in ((1, 4), (4, 7), (7, 10)):
+        content = logs.log_of(entries[begin - 1 : end - 1])
+        (folder / "logs" / "version-2" / f"log.{begin}").write_bytes(content)
+    (folder / "bad" / "log.7").write_bytes(content.replace(b"red", b"rad"))
+
+
+@pytest.fixture(name="programs")
+def _programs(tmp_path: Path) -> Path:
+    """The installed programs."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, entry in ENTRIES.items():
+        module = entry.__module__.rpartition(".")[2]
+        text = PROGRAM.format(
+            source=ROOT / "src", python=sys.executable, entry=f"{module}.{entry.__name__}"
+        )
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def steps() -> list[tuple[str, str]]:
+    """Every command of the page with what it is to print; its exit code in brackets if not 0."""
+    found = []
+    for block in BLOCKS:
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, expected = part.partition("\n")
+            found.append((command, expected))
+    return found
+
+
+def pattern(expected: str) -> str:
+    """`…` stands for anything, over lines too where it has a line of its own."""
+    whole = re.escape(expected).replace(re.escape("  …\n"), "(?s:.*)")
+    whole = re.sub(r"^…\\\n", "(?s:.*)", whole, flags=re.MULTILINE)
+    return whole.replace("…", ".*")
+
+
+def test_the_page_says_what_happens(tmp_path: Path, programs: Path) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    prepare(folder)
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    assert len(steps()) >= 15
+    for command, expected in steps():
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=30,
+        )
+        out = done.stdout.decode()
+        if not out.endswith("\n") and out:
+            out += "\n"
+        if done.returncode:
+            out += f"[{done.returncode}]\n"
+        assert re.fullmatch(pattern(expected), out), f"$ {command}\n{out}\nis not\n{expected}"
+
+
+def test_the_page_names_every_program() -> None:
+    table = PAGE.read_text().partition("| --- |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(zk[A-Z]\S+\.sh)`", table)) == {
+        name for name in ENTRIES if name.endswith(".sh")
+    }
