@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.zkserver_process import ROOT
 from tests.tools import logs, snapshots
-from tests.tools.conftest import ENTRIES
+from tests.tools.conftest import ENTRIES, Tool
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
 from zkserver.jute import txns
@@ -21,14 +20,6 @@ from zkserver.tree.tree import DataTree
 PAGE = ROOT / "docs" / "tools.md"
 TIME_MS = logs.TIME_MS
 BLOCKS = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
-# What a command prints on standard error stands after its results, as on a terminal.
-PROGRAM = """#!/bin/sh
-PYTHONPATH={source} exec {python} -c '
-from zkserver.cli import java_names, main
-{entry}()' "$@"
-"""
-
-
 def history() -> tuple[DataTree, list[bytes]]:
     """Nine transactions on two znodes."""
     bodies = (
@@ -71,21 +62,6 @@ def prepare(folder: Path) -> None:
     (folder / "bad" / "log.7").write_bytes(content.replace(b"red", b"rad"))
 
 
-@pytest.fixture(name="programs")
-def _programs(tmp_path: Path) -> Path:
-    """The installed programs."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, entry in ENTRIES.items():
-        module = entry.__module__.rpartition(".")[2]
-        text = PROGRAM.format(
-            source=ROOT / "src", python=sys.executable, entry=f"{module}.{entry.__name__}"
-        )
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    return folder
-
-
 def steps() -> list[tuple[str, str]]:
     """Every command of the page with what it is to print; its exit code in brackets if not 0."""
     found = []
@@ -103,28 +79,28 @@ def pattern(expected: str) -> str:
     return whole.replace("…", ".*")
 
 
-def test_the_page_says_what_happens(tmp_path: Path, programs: Path) -> None:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    prepare(folder)
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+def run(command: str, tool: Tool) -> str:
+    """What a command line leaves on a terminal: results, trouble, and the exit code if not 0."""
+    name, *arguments = shlex.split(command)
+    if name in ENTRIES:
+        code, out, err = tool(name, *arguments)
+    else:
+        done = subprocess.run([name, *arguments], capture_output=True, text=True, timeout=30)
+        code, out, err = done.returncode, done.stdout, done.stderr
+    if out and not out.endswith("\n"):
+        out += "\n"
+    return out + err + (f"[{code}]\n" if code else "")
+
+
+def test_the_page_says_what_happens(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert len(steps()) >= 15
     for command, expected in steps():
-        done = subprocess.run(
-            ["sh", "-c", command],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=30,
-        )
-        out = done.stdout.decode()
-        if not out.endswith("\n") and out:
-            out += "\n"
-        if done.returncode:
-            out += f"[{done.returncode}]\n"
-        assert re.fullmatch(pattern(expected), out), f"$ {command}\n{out}\nis not\n{expected}"
+        shown = run(command, tool)
+        assert re.fullmatch(pattern(expected), shown), f"$ {command}\n{shown}\nis not\n{expected}"
 
 
 def test_the_page_names_every_program() -> None:
