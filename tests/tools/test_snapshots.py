@@ -7,9 +7,13 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.tools import snapshots
 from tests.tools.conftest import Tool
+from zkserver.cli import snapshot_tool
+from zkserver.cli.output import guarded
 from zkserver.tree.java_order import children_in_order, hash_of_text, ids_in_order
 from zkserver.tree.tree import DataTree
 
@@ -172,3 +176,20 @@ def test_the_order_of_java_s_tables() -> None:
     letters = [b"/%c" % letter for letter in b"kcabdef"]
     assert children_in_order(letters) == [b"/a", b"/b", b"/c", b"/d", b"/e", b"/f", b"/k"]
     assert ids_in_order([17, 1, 16]) == [16, 17, 1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(["", "gz", "snappy"]),
+    st.lists(st.tuples(st.integers(0, 5000), st.binary(max_size=9)), min_size=1, max_size=4),
+)
+def test_no_bytes_end_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, compression: str, changes: list[tuple[int, bytes]]
+) -> None:
+    folder = tmp_path_factory.mktemp("bytes")
+    file = snapshots.save(folder, TREE, compression)
+    data = file.read_bytes()
+    for place, new in changes:
+        data = data[:place] + new + data[place + len(new) :]
+    file.write_bytes(data)
+    assert guarded(lambda output: snapshot_tool.view(str(file), output)) in (0, 1)

@@ -78,10 +78,6 @@ Arguments = Sequence[str] | None
 Tool = Callable[[list[str], Output], int]
 
 
-class _UsageError(CommandError):
-    """Arguments that are not understood: the message, then how the program is used."""
-
-
 def _run(tool: Tool, arguments: Arguments) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(guarded(lambda output: tool(given, output)))
@@ -100,7 +96,7 @@ def _parse(
             reason = f"Missing argument for option: {error.opt}"
         else:
             reason = f"Unrecognized option: {dashes}{error.opt}"
-        raise _UsageError(f"{reason}\n{usage}", exit_code) from error
+        raise CommandError(f"{reason}\n{usage}", exit_code) from error
     return {letters.get(name.lstrip("-"), name.lstrip("-")): value for name, value in options}, rest
 
 

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.cli.serve import CommandError
-from zkserver.storage.compression import CompressionError
-from zkserver.storage.snapshot_reader import SnapshotError
 
 WRITE_BYTES = 1 << 16
 LEAST_SEEN = {"bytes": 1 << 24, "znodes": 100_000}
@@ -113,6 +111,10 @@ def guarded(tool: Callable[[Output], int]) -> int:
 
 
 def _ended(tool: Callable[[Output], int], output: Output) -> int:
+    # Not above: `zkserver start` has this module too and needs none of storage.
+    from zkserver.storage.compression import CompressionError
+    from zkserver.storage.snapshot_reader import SnapshotError
+
     try:
         try:
             return tool(output)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import adler32
 
+from zkserver.jute.txns import HEADER
 from zkserver.storage.disk import CHUNK_BYTES, Disk
 from zkserver.storage.layout import StorageError
 from zkserver.storage.txnlog import (
@@ -33,8 +34,7 @@ from zkserver.storage.txnlog import (
 )
 
 ENTRY_LIMIT_BYTES = 1 << 28
-_MIN_ENTRY_BYTES = 32  # a transaction's header
-_END = 0x42
+_MIN_ENTRY_BYTES = HEADER.size
 _written = re.compile(rb"[^\0]").search
 
 
@@ -150,11 +150,12 @@ class _Window:
         end = position + RECORD_HEAD_BYTES + length
         if not _MIN_ENTRY_BYTES <= length <= ENTRY_LIMIT_BYTES or end >= self.size_bytes:
             return None
-        if end >= self._base + len(self._chunk) and self._disk.read(self._path, end, 1)[0] != _END:
-            # One byte is looked at before a length that may be wild is read.
+        is_outside = end >= self._base + len(self._chunk)
+        # One byte is looked at before a length that may be wild is read.
+        if is_outside and self._disk.read(self._path, end, 1) != RECORD_END:
             return None
         data = self.read(position, length + FRAME_BYTES)
-        if data[-1] != _END:
+        if not data.endswith(RECORD_END):
             return None
         entry = data[RECORD_HEAD_BYTES:-1]
         return Record(position, checksum, adler32(entry), entry)
@@ -198,7 +199,7 @@ class _Window:
             return False
         begin = start + RECORD_HEAD_BYTES
         if begin + length < len(data):
-            if data[begin + length] != _END:
+            if not data.startswith(RECORD_END, begin + length):
                 return False
             entry = data[begin : begin + length]
         else:
