@@ -149,6 +149,12 @@ class LazyHttp:
         )
         self._runner = runner
         await runner.setup()
+        await self._accept(runner)
+
+    async def _accept(self, runner: web.AppRunner) -> None:
+        """Give who comes to the application; the connections that wait already come first."""
+        from aiohttp import web
+
         for each in self._sockets:
             await web.SockSite(runner, each, ssl_context=self._ssl, backlog=BACKLOG).start()
 

@@ -244,6 +244,9 @@ class Process(ABC):
         if isinstance(error, FatalError):
             self.fail(error)
             return
+        if getattr(context.get("protocol"), "concerns_one_client", False):
+            log.warn("closing a connection", reason=repr(error))
+            return
         if error is None or isinstance(error, (ConnectionError, TimeoutError)):
             log.debug("socket trouble", reason=str(context.get("message")))
             return

@@ -8,7 +8,7 @@ comes in through `Host`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -207,13 +207,13 @@ def envi(server: Server) -> str:
     return _environment(server.host)
 
 
-def environment(host: Host) -> dict[str, object]:
-    """What a server runs on, by name."""
-    return {"zookeeper.version": VERSION, **host.environment()}
+def environment(known: Mapping[str, str]) -> dict[str, object]:
+    """What a server is and runs on, by name; `known` is what its host knows."""
+    return {"zookeeper.version": VERSION, **known}
 
 
 def _environment(host: Host) -> str:
-    rows = environment(host).items()
+    rows = environment(host.environment()).items()
     return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in rows)
 
 
