@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from zlib import adler32
 
 import pytest
 
@@ -292,3 +293,60 @@ def test_a_received_tree_that_rots_later_is_not_covered_up_by_an_older_one() -> 
     disk.flip_bit(path, 800)
     with pytest.raises(StorageError, match="none of the snapshots reads"):
         restore(disk)
+
+
+# A restore: any snapshot comes in, of whatever history.
+
+INCOMING = f"{SNAPSHOTS}/{truncation.INCOMING_NAME}"
+
+
+def sent(zxid: int) -> bytes:
+    disk = SimDisk()
+    disk.make_folder(SNAPSHOTS)
+    other = at(zxid, 2)
+    return disk.get(snapshot.save(disk, LAYOUT, other.tree, other.sessions).path)
+
+
+@pytest.mark.parametrize("zxid", [15, 30])
+def test_a_crash_of_a_restore_leaves_one_history_or_the_other(zxid: int) -> None:
+    """Also where this server has a snapshot of that name, which is of another history."""
+    body = sent(zxid)
+    replacement = plan_replace(directory(), LAYOUT, zxid)._replace(checksum=adler32(body))
+
+    def install(disk: SimDisk) -> None:
+        file = disk.create(INCOMING)
+        file.write(0, body)
+        file.sync()
+        file.close()
+        disk.sync_folder(SNAPSHOTS)
+        replacement.begin(disk)
+        replacement.install(disk)
+        replacement.finish(disk)
+
+    ends = set()
+    for _, _, disk in crashes(directory, install):
+        tree, restored, _ = restore(disk)
+        last = restored.last_zxid
+        seed = next(s for s in (1, 2) if describe(tree) == describe(at(last, s).tree))
+        ends.add((last, seed))
+        assert not disk.exists(INCOMING)
+        assert not disk.exists(INTENT)
+    assert ends == {(40, 1), (zxid, 2)}
+
+
+def test_a_crash_while_what_is_left_of_a_restore_is_removed() -> None:
+    def left() -> SimDisk:
+        disk = directory()
+        disk.put(INCOMING, sent(30))
+        plan_replace(disk, LAYOUT, 30)._replace(checksum=7).begin(disk)
+        return disk
+
+    def mend(disk: SimDisk) -> None:
+        """What `resume` changes here."""
+        for path in (INTENT, INCOMING):
+            disk.remove(path)
+            disk.sync_folder(SNAPSHOTS)
+
+    for _, _, disk in crashes(left, mend):
+        tree, restored, _ = restore(disk)
+        assert (restored.last_zxid, describe(tree)) == (40, describe(at(40, 1).tree))

@@ -39,10 +39,8 @@ if TYPE_CHECKING:
 
 log = get_log("metrics")
 
-PROVIDER = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7000
-WITHOUT_MEANING = ("numWorkerThreads", "maxQueueSize", "workerShutdownTimeoutMs")
 
 
 class Settings(NamedTuple):

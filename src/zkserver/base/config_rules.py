@@ -48,10 +48,12 @@ REFUSED_BELOW = {
 }
 
 METRICS_PACKAGE = "org.apache.zookeeper.metrics."
+DEFAULT_PROVIDER = METRICS_PACKAGE + "impl.DefaultMetricsProvider"
+PROMETHEUS_PROVIDER = METRICS_PACKAGE + "prometheus.PrometheusMetricsProvider"
 METRICS_PROVIDERS = (
-    METRICS_PACKAGE + "impl.DefaultMetricsProvider",
+    DEFAULT_PROVIDER,
     METRICS_PACKAGE + "impl.NullMetricsProvider",
-    METRICS_PACKAGE + "prometheus.PrometheusMetricsProvider",
+    PROMETHEUS_PROVIDER,
 )
 
 
@@ -194,6 +196,8 @@ def _metrics_provider(draft: Draft) -> None:
     name = draft.values["metrics_provider_class_name"]
     if name.startswith(METRICS_PACKAGE) and name not in METRICS_PROVIDERS:
         draft.refuse("metricsProvider.className", f"must be one of {', '.join(METRICS_PROVIDERS)}")
+    elif name not in (DEFAULT_PROVIDER, PROMETHEUS_PROVIDER):
+        draft.warn("metricsProvider.className", "is not supported; the default provider is used")
 
 
 def _audit(draft: Draft) -> None:

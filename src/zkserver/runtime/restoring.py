@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from zlib import adler32
 
 from zkserver.base.zxid import hex_zxid
 from zkserver.runtime.machine import Machine
@@ -58,6 +59,7 @@ class Incoming:
         self.size_bytes = 0
         self._checked_bytes = 0
         self._head = b""
+        self._checksum = 1
         self.info = SnapshotInfo()
 
     async def write(self, data: bytes) -> None:
@@ -72,9 +74,13 @@ class Incoming:
         if len(self._head) < len(SNAPPY_MAGIC):
             self._head += data[: len(SNAPPY_MAGIC)]
         try:
-            await self._loop.run_in_executor(None, self._file.write, self.size_bytes, data)
+            await self._loop.run_in_executor(None, self._put, data)
         except OSError as error:
             raise RestoreError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(self.size_bytes, data)
+        self._checksum = adler32(data, self._checksum)
         self.size_bytes += len(data)
 
     @property
@@ -100,6 +106,7 @@ class Incoming:
     def _read(self, tree: DataTree) -> SnapshotInfo:
         try:
             self._file.sync()
+            self._machine.disk.sync_folder(self._layout.snapshot_folder)
             info = read(decompressing(self._pieces(), self.compression), tree)
         except (CompressionError, SnapshotError) as error:
             raise RestoreError(f"the snapshot does not read: {error}") from error
@@ -130,7 +137,8 @@ class Incoming:
 
     def job(self) -> Job:
         """The order for the storage: this file becomes the only history, durable when done."""
-        return partial(_install, self._layout, self.last_zxid, self.compression)
+        zxid, checksum = self.last_zxid, self._checksum
+        return partial(_install, self._layout, zxid, self.compression, checksum)
 
     def discard(self) -> None:
         """It comes to nothing, or it has been installed: nothing of it stays."""
@@ -144,9 +152,10 @@ class Incoming:
 
 
 def _install(
-    layout: Layout, zxid: int, compression: str, reading: Disk, writing: Disk
+    layout: Layout, zxid: int, compression: str, checksum: int, reading: Disk, writing: Disk
 ) -> None:
     replacement = truncation.plan_replace(reading, layout, zxid, compression)
+    replacement = replacement._replace(checksum=checksum)
     replacement.begin(writing)
     replacement.install(writing)
     replacement.finish(writing)

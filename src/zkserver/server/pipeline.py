@@ -198,7 +198,8 @@ class Pipeline:
         """The batch is on disk: apply it, answer it, let the reads behind it go."""
         done = count = len(batch.entries)
         now_ms = self._done_ms = self.server.now_ms()
-        self.server.stats.log_queue_and_flush.record(count, now_ms - batch.runs[0].since_ms)
+        if count:
+            self.server.stats.log_queue_and_flush.record(count, now_ms - batch.runs[0].since_ms)
         for run in batch.runs:
             done += self._finish(run)
         self._account(count, done)

@@ -124,6 +124,9 @@ class ServerStats:
         self.snapshots = 0
         self.snapshot_errors = 0
         self.digest_mismatches = 0
+        # Databases that an operator gave and that could not be taken; commands that came too soon.
+        self.restore_errors = 0
+        self.rate_limited = {"snapshot": 0, "restore": 0}
         # Writes that a quota has refused, by namespace.
         self.quota_refusals: dict[bytes, int] = {}
         # Sampling: when it was last done, and what came since.
@@ -141,6 +144,7 @@ class ServerStats:
         self.log_flush = Percentiles()
         self.log_queue_and_flush = Percentiles()
         self.snapshot_time = Summary()
+        self.restores = Summary()
         self.database_load = Summary()
         self.startup_txns = Summary()
         self.token_deficit = Summary()

@@ -30,8 +30,8 @@ where the new one is an epoch's start (counter 0) recovery could not see the hol
 
 **A restore** (the admin command) puts a snapshot that somebody has sent in the place of everything,
 also by a replacement. Equal zxids are no equal histories then: an old snapshot of the very same
-name must not pass for the sent one. So the bytes come in as `incomingSnapshot`, and while that is
-there the intent counts for nothing; the step 2 of a restore is the rename of that file.
+name must not pass for the sent one, so the intent has the sent one's Adler32 beside the name. The
+bytes come in as `incomingSnapshot`, and step 2 of a restore is the rename of that file.
 
 Apache's server does not know `receivedSnapshot`: after a crash, start ours first.
 """
@@ -39,9 +39,10 @@ Apache's server does not know `receivedSnapshot`: after a crash, start ours firs
 from __future__ import annotations
 
 from typing import NamedTuple
+from zlib import adler32
 
 from zkserver.base.zxid import hex_zxid
-from zkserver.storage.disk import Disk, replace_file
+from zkserver.storage.disk import Disk, chunks, replace_file
 from zkserver.storage.emptying import Emptying, plan_empty
 from zkserver.storage.layout import (
     RECEIVED_NAME,
@@ -141,19 +142,21 @@ class _ImpossibleError(Exception):
 
 
 class Replacement(NamedTuple):
-    """`begin`, then `snapshot.save` under `name`, then `finish`; see the module.
+    """`begin`, then `snapshot.save` under `name` or `install`, then `finish`; see the module.
 
-    `snapshots` and `logs` are the paths of what goes.
+    `snapshots` and `logs` are the paths of what goes; `checksum` is that of a restore's file.
     """
 
     layout: Layout
     name: str
     snapshots: tuple[str, ...]
     logs: tuple[str, ...]
+    checksum: int | None = None
 
     def begin(self, disk: Disk) -> None:
         """Say durably that the snapshot to come replaces everything. Raises OSError."""
-        replace_file(disk, self.layout.snapshot_folder, RECEIVED_NAME, self.name.encode())
+        text = self.name if self.checksum is None else f"{self.name} {self.checksum:08x}"
+        replace_file(disk, self.layout.snapshot_folder, RECEIVED_NAME, text.encode())
 
     def install(self, disk: Disk) -> None:
         """Step 2 of a restore: what has come in, whole and synced, gets its name; durable."""
@@ -197,26 +200,37 @@ def resume(disk: Disk, layout: Layout) -> str | None:
     """
     path = f"{layout.snapshot_folder}/{RECEIVED_NAME}"
     incoming = f"{layout.snapshot_folder}/{INCOMING_NAME}"
+    line = _resume(disk, layout, path) if disk.exists(path) else None
     if disk.exists(incoming):
-        # First the intent: without the incoming file beside it, it would count.
-        if disk.exists(path):
-            _drop_intent(disk, layout)
         disk.remove(incoming)
         disk.sync_folder(layout.snapshot_folder)
-        return f"{incoming}: removed; the restore had not come about, all is as before"
-    if not disk.exists(path):
-        return None
-    name = disk.read(path, 0, _READ_BYTES).decode("latin-1")
+        line = line or f"{incoming}: removed; the restore had not come about, all is as before"
+    return line
+
+
+def _resume(disk: Disk, layout: Layout, path: str) -> str:
+    """End the replacement of which the intent at `path` tells."""
+    name, _, checksum = disk.read(path, 0, _READ_BYTES).decode("latin-1").partition(" ")
     if snapshot_zxid(name) is None:
         raise _damaged(layout, f"{path}: {name!r} is no name of a snapshot")
     received = layout.snapshot_path(name)
     if not disk.exists(received):
         _drop_intent(disk, layout)
         return f"{path}: removed; the tree of a leader had not come in whole, all is as before"
+    if checksum and checksum != f"{_checksum(disk, received):08x}":
+        _drop_intent(disk, layout)
+        return f"{path}: removed; the restore had not come about, all is as before"
     if not is_valid(disk, received):
         raise _damaged(layout, f"{received}: a received snapshot that is not complete")
     _replacement(disk, layout, name).finish(disk)
     return f"{received}: kept alone; it is the tree of a leader and replaces what was before"
+
+
+def _checksum(disk: Disk, path: str) -> int:
+    checksum = 1
+    for chunk in chunks(disk, path):
+        checksum = adler32(chunk, checksum)
+    return checksum
 
 
 def _drop_intent(disk: Disk, layout: Layout) -> None:
