@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,15 @@ def client_of(hosts: str, **named) -> Iterator[KazooClient]:
     finally:
         client.stop()
         client.close()
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """The block may leave no thread and no descriptor; those of earlier tests may end meanwhile."""
+    threads, descriptors = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
+    yield
+    assert set(threading.enumerate()) - threads == set()
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 class States:

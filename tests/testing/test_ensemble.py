@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from pathlib import Path
 
@@ -11,7 +10,15 @@ import pytest
 from kazoo.client import KazooState
 from kazoo.exceptions import ConnectionLoss
 
-from tests.testing.clients import WAIT_S, Gone, States, client_of, dead_client, word
+from tests.testing.clients import (
+    WAIT_S,
+    Gone,
+    States,
+    client_of,
+    dead_client,
+    nothing_left_behind,
+    word,
+)
 from zkserver.testing import (
     NotRunningError,
     ServerFailedError,
@@ -68,15 +75,12 @@ def test_one_server_is_no_ensemble() -> None:
 def test_nothing_is_left_behind() -> None:
     with ZooKeeperEnsemble():
         pass
-    threads = threading.enumerate()
-    descriptors = len(os.listdir("/proc/self/fd"))
-    for _ in range(3):
-        with ZooKeeperEnsemble() as other:
-            other.cut(other.servers[0])
-            other.servers[1].pause()
-            other.servers[2].kill()
-    assert threading.enumerate() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    with nothing_left_behind():
+        for _ in range(3):
+            with ZooKeeperEnsemble() as ensemble:
+                ensemble.cut(ensemble.servers[0])
+                ensemble.servers[1].pause()
+                ensemble.servers[2].kill()
 
 
 def test_files_of_all_stay_in_a_folder(tmp_path: Path) -> None:
@@ -284,6 +288,14 @@ def test_a_server_that_gives_up_fails_the_test() -> None:
     ensemble.wait_until_serving()
     with pytest.raises(ServerFailedError, match="zookeeper-2 has ended by itself"):
         ensemble.close()
+
+
+def test_one_that_cannot_start_leaves_none_behind(tmp_path: Path) -> None:
+    (tmp_path / "3").write_text("a file where a folder should be")
+    ensemble = ZooKeeperEnsemble(data_dir=tmp_path)
+    wanted = r"zookeeper-3 .*cannot make the folder"
+    with nothing_left_behind(), pytest.raises(ServerFailedError, match=wanted):
+        ensemble.start()
 
 
 def test_an_ensemble_for_coroutines() -> None:

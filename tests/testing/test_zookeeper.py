@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from kazoo.exceptions import NoNodeError
 
 from tests.support import wire
 from tests.support.raw_client import Closed, RawClient, new_session
-from tests.testing.clients import Gone, States, client_of, dead_client, word
+from tests.testing.clients import Gone, States, client_of, dead_client, nothing_left_behind, word
 from zkserver.base.config import ConfigError
 from zkserver.testing import NotRunningError, ServerFailedError, TestingError, ZooKeeper
 from zkserver.testing.memory_disk import MemoryFile
@@ -57,18 +56,15 @@ def test_servers_do_not_see_each_other() -> None:
 def test_nothing_is_left_behind() -> None:
     with ZooKeeper():
         pass
-    threads = threading.enumerate()
-    descriptors = len(os.listdir("/proc/self/fd"))
-    for _ in range(5):
-        with ZooKeeper() as zk:
-            port = zk.port
-            # A client that is still connected when the server ends, and one that never spoke.
-            left = new_session(port), socket.create_connection(("127.0.0.1", port))
-            dead_client(port, 4000)
-        for each in left:
-            each.close()
-    assert threading.enumerate() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    with nothing_left_behind():
+        for _ in range(5):
+            with ZooKeeper() as zk:
+                port = zk.port
+                # A client that is still connected when the server ends, and one that never spoke.
+                left = new_session(port), socket.create_connection(("127.0.0.1", port))
+                dead_client(port, 4000)
+            for each in left:
+                each.close()
     with socket.create_server(("127.0.0.1", port)):
         pass
 
@@ -108,6 +104,13 @@ def test_properties_are_keys_of_the_file_or_java_properties() -> None:
 def test_a_configuration_that_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="tickTime"):
         ZooKeeper(tick_time_ms=-1).start()
+
+
+def test_a_server_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where a folder should be")
+    zk = ZooKeeper(data_dir=tmp_path / "data")
+    with nothing_left_behind(), pytest.raises(ServerFailedError, match="cannot make the folder"):
+        zk.start()
 
 
 def test_a_server_that_was_closed_may_start_again() -> None:

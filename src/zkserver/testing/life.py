@@ -47,6 +47,7 @@ class Life:
         self._loop: ServerLoop | None = None
         self._begun = threading.Event()
         self._gate: threading.Event | None = None
+        self._stands = threading.Event()
         self._is_doomed = False
         self._calls: dict[Future[Any], None] = {}
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -80,7 +81,9 @@ class Life:
         future: Future[Result] = Future()
 
         def carry_out() -> None:
-            if not future.cancelled():
+            if self._loop is None:
+                future.cancel()
+            elif not future.cancelled():
                 future.set_result(function())
             self._calls.pop(future, None)
 
@@ -127,12 +130,15 @@ class Life:
             stands.set()
             gate.wait()
             if self._is_doomed:
-                raise LifeEnded
+                self._end()
 
-        self._gate = gate
-        loop.call_soon_threadsafe(stand)
+        self._gate, self._stands = gate, stands
+        self._tell(loop, stand)
         if not stands.wait(LIMIT_S):
             raise TestingError(f"{self.name} does not stand still within {LIMIT_S:g} s")
+        if self._loop is None:
+            self._gate = None
+            raise NotRunningError(f"{self.name} has ended")
 
     def resume(self) -> None:
         """Go on with what has gathered meanwhile."""
@@ -166,9 +172,10 @@ class Life:
             # It has ended by itself just now.
             return
 
-    @staticmethod
-    def _end() -> None:
-        raise LifeEnded
+    def _end(self) -> None:
+        # One that has ended by itself is being buried, and that is not to be disturbed.
+        if self._loop is not None:
+            raise LifeEnded
 
     def _join(self) -> None:
         self._thread.join(LIMIT_S)
@@ -184,9 +191,12 @@ class Life:
         finally:
             self._loop = None
             loop.bury(resets=self._is_doomed or self.failure is not None)
+            if self.process is not None:
+                self.process.let_go_of_port()
             for future in list(self._calls):
                 future.cancel()
             self._begun.set()
+            self._stands.set()
             self._watch.changed()
 
     def _live(self, loop: ServerLoop) -> None:

@@ -56,8 +56,14 @@ class Hosted(Process):
         return snapshots, logs
 
     def finish(self) -> None:
-        """Stop as on SIGTERM."""
+        """Stop as on SIGTERM, held or not."""
+        self.let_go()
         self._finish(ExitCode.EXECUTION_FINISHED)
+
+    def let_go_of_port(self) -> None:
+        """Close the client port: one that fails early has bound it, and no loop knows of it yet."""
+        for listener in self._sockets:
+            listener.close()
 
     async def _accept(self, factory: Callable[[], asyncio.Protocol]) -> None:
         await super()._accept(factory)

@@ -62,8 +62,10 @@ class ZooKeeper(TestServer):
 
     def close(self) -> None:
         """End the server and give its port back. Raises what made it give up, if it has."""
-        self.end(Life.stop)
-        self.release()
+        try:
+            self.end(Life.stop)
+        finally:
+            self.release()
         if self.failures:
             raise self.failures[0]
 
