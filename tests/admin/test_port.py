@@ -12,8 +12,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from tests.admin.inside import ROOT, Inside, raw
-from tests.support.ensemble_processes import EnsembleProcesses
-from tests.support.server_process import NotStarted, four_letter_word
+from tests.support.server_process import NotStarted
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.admin.admin_server import AdminServer
 from zkserver.base.errors import ExitCode, FatalError
@@ -98,14 +97,6 @@ def test_a_key_store_that_does_not_read_ends_the_start(tmp_path: Path) -> None:
             inside.admin.start(process)
 
     run(check)
-
-
-def test_a_peer_goes_on_without(tmp_path: Path, taken: int) -> None:
-    cfg = {"admin.enableServer": "true", "admin.serverPort": str(taken)}
-    with EnsembleProcesses(tmp_path, "zz", cfg=cfg) as ensemble:
-        for server in ensemble.servers:
-            assert "no admin server" in server.log_tail()
-            assert four_letter_word(server.port, "ruok") == "imok"
 
 
 @pytest.mark.parametrize(
