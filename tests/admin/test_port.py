@@ -60,6 +60,19 @@ def test_a_taken_port_that_was_asked_for(tmp_path: Path, taken: int) -> None:
     run(check)
 
 
+@pytest.mark.parametrize(
+    "lines", [("admin.serverAddress=203.0.113.1",), ("admin.serverPort=70000",)]
+)
+def test_an_address_or_a_port_that_there_is_not(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    async def check() -> None:
+        inside = Inside(tmp_path, *lines)
+        process = StandaloneProcess(inside.config, asyncio.get_running_loop(), 0.0)
+        with pytest.raises(FatalError, match="cannot start the admin server"):
+            inside.admin.start(process)
+
+    run(check)
+
+
 def test_the_default_port_is_not_insisted_on(
     tmp_path: Path, taken: int, caplog: pytest.LogCaptureFixture
 ) -> None:
