@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.mixed import (
     client_of,
     end,
     eventually,
+    freeze,
     line_count,
     log_of,
     stop_all,
@@ -162,3 +164,23 @@ def test_followers_serve_observers(tmp_path: Path, kinds: str) -> None:
         assert_equal_trees(ensemble)
         stop_all(ensemble)
         assert_equal_directories(ensemble)
+
+
+def test_an_observer_that_takes_nothing_is_dropped_and_comes_again(tmp_path: Path) -> None:
+    with many_hosts(tmp_path, "zzzz", syncLimit="200", **{"observerMaster.sizeLimit": "100000"}) as all_:
+        observer, master = all_.server(OBSERVER), all_.server(master_of(all_))
+        client = client_of(master)
+        freeze(observer)
+        for number in range(400):
+            client.create(f"/{number}", bytes(100_000))
+            if line_count(master, "observerMaster.sizeLimit"):
+                break
+        assert line_count(master, "observerMaster.sizeLimit") == 1
+        assert observer.process is not None
+        observer.process.send_signal(signal.SIGCONT)
+        eventually(lambda: line_count(observer, "goes to an observer master") == 2)
+        all_.wait_serving()
+        theirs = client_of(observer)
+        theirs.sync("/")
+        assert len(theirs.get_children("/")) == len(client.get_children("/"))
+        end(client, theirs)
