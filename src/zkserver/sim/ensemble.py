@@ -34,6 +34,7 @@ from zkserver.zab.settings import LeaderSettings
 
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
+OBSERVER_MASTER_PORT = 2889
 
 
 class Observations:

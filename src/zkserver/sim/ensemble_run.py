@@ -22,7 +22,12 @@ from zkserver.sim import history as words
 from zkserver.sim.checkers import Evidence, judge
 from zkserver.sim.client import SimClient
 from zkserver.sim.disk import SimDisk
-from zkserver.sim.ensemble import Observations, PeerHost, configuration
+from zkserver.sim.ensemble import (
+    OBSERVER_MASTER_PORT,
+    Observations,
+    PeerHost,
+    configuration,
+)
 from zkserver.sim.history import History
 from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.loop import Deadlock
@@ -50,7 +55,8 @@ class EnsembleOptions:
 
     `memory` is how many committed txns servers keep for others. The last `observers` servers
     have no vote. `is_grouped`: three groups with weights, of five servers. More of a log than
-    `snapshot_size_factor` snapshots is not sent to a learner, but a tree.
+    `snapshot_size_factor` snapshots is not sent to a learner, but a tree. `has_masters`: followers
+    serve the observers; no seed chooses that.
     """
 
     servers: int
@@ -66,6 +72,7 @@ class EnsembleOptions:
     fault_every_s: float
     faults: tuple[str, ...]
     snapshot_size_factor: float = DEFAULT_SNAPSHOT_SIZE_FACTOR
+    has_masters: bool = False
 
     @classmethod
     def of(cls, seed: int | str) -> EnsembleOptions:
@@ -121,16 +128,18 @@ class EnsembleRun:
     def _host(self, number: int) -> PeerHost:
         options = self.options
         observers = range(options.servers + 1, self._count + 1)
-        groups = {}
+        more = {}
         if options.is_grouped:
-            groups = {"group.1": "1:2", "group.2": "3:4", "group.3": "5"}
+            more = {"group.1": "1:2", "group.2": "3:4", "group.3": "5"}
+        if options.has_masters:
+            more["observerMasterPort"] = str(OBSERVER_MASTER_PORT)
         settings = configuration(
             number,
             self._count,
             observers,
             snapCount=options.snap_count,
             snapshotSizeFactor=options.snapshot_size_factor,
-            **groups,
+            **more,
         )
         host = PeerHost(self.world, settings, f"n{number}", self.seen, options.memory)
         host.faults.sync_ms = options.sync_ms
