@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import struct
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ from zkserver.client import (
     CreateMode,
     EventType,
     SessionState,
+    Stat,
     errors,
 )
 
@@ -37,10 +39,8 @@ async def test_a_session_outlives_its_connection(proxy: Proxy) -> None:
         states = client.states()
         session = client.session_id
         await client.create("/t", b"1", mode=CreateMode.EPHEMERAL)
-        step = asyncio.ensure_future(anext(states))
-        await asyncio.sleep(0)
         proxy.drop()
-        assert await step is CONNECTING
+        assert await anext(states) is CONNECTING
         assert client.server is None
         waits = client.get("/t")
         assert await anext(states) is CONNECTED
@@ -251,6 +251,33 @@ async def test_a_reply_that_does_not_match_ends_the_connection(
         assert len(lines) == 1
         assert lines[0].startswith(f"connection to {proxy.hosts} ends: {line}")
         assert (await client.get("/t"))[0] == b""
+
+
+async def test_no_request_is_forgotten_or_told_another_ones_reply(proxy: Proxy) -> None:
+    chance = random.Random(7)
+    async with proxy, Client(proxy.hosts) as client:
+        await client.create("/t")
+        await asyncio.gather(*[client.create(f"/t/{number}", b"%d" % number) for number in range(50)])
+        asked: list[tuple[int, asyncio.Future[tuple[bytes, Stat]]]] = []
+        for _ in range(60):
+            for _ in range(chance.randrange(100)):
+                number = chance.randrange(50)
+                asked.append((number, client.get(f"/t/{number}")))
+                if chance.random() < 0.1:
+                    asked[-1][1].cancel()
+            await asyncio.sleep(chance.choice((0, 0, 0.001, 0.003)))
+            if chance.random() < 0.2:
+                proxy.drop()
+        lost = 0
+        for number, future in asked:
+            try:
+                assert (await future)[0] == b"%d" % number
+            except errors.ConnectionLoss:
+                lost += 1
+            except asyncio.CancelledError:
+                assert future.cancelled()
+        assert 0 < lost < len(asked)
+        assert proxy.accepted > 3
 
 
 async def test_replies_in_small_pieces(proxy: Proxy) -> None:

@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
         self._owner.greeted(self, response)
         if not self.settled.done():
             self.settled.set_result(None)
-        if self._transport is not None and response.timeout_ms > 0:
+        if response.timeout_ms > 0 and not self.ended.done():
             self._watch_clock()
         return stop
 
