@@ -16,7 +16,7 @@ from tests.support.server_process import ServerProcess
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.client import SyncClient
 
-LONGEST_S = 15
+LONGEST_S = 40
 # ZKSERVER_CLIENT_UVLOOP=1 runs all on uvloop.
 LOOP = uvloop.new_event_loop if os.environ.get("ZKSERVER_CLIENT_UVLOOP") else None
 PROPERTIES = {
