@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Iterator
 
 import pytest
+import uvloop
 
 from tests.client.proxy import Proxy
 from tests.support.apache import NOT_INSTALLED, ApacheServer, apache_available
@@ -14,7 +16,9 @@ from tests.support.server_process import ServerProcess
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.client import SyncClient
 
-LONGEST_S = 15
+LONGEST_S = 40
+# ZKSERVER_CLIENT_UVLOOP=1 runs all on uvloop.
+LOOP = uvloop.new_event_loop if os.environ.get("ZKSERVER_CLIENT_UVLOOP") else None
 PROPERTIES = {
     "zookeeper.extendedTypesEnabled": "true",
     "zookeeper.forceSync": "no",
@@ -30,7 +34,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), LONGEST_S))
+    with asyncio.Runner(loop_factory=LOOP) as runner:
+        runner.run(asyncio.wait_for(pyfuncitem.obj(**arguments), LONGEST_S))
     return True
 
 

@@ -48,7 +48,8 @@ class _Side(asyncio.Protocol):
         there = self.other.transport if self.other is not None else None
         if not is_held and there is not None and self.waiting:
             data, self.waiting = self.waiting, b""
-            there.write(data)
+            if not there.is_closing():
+                there.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.proxy.sides.pop(self, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 from tests.client.conftest import PROPERTIES
 from tests.client.test_reconnect import until
 from tests.client.test_watches import CHANGED, CREATED, Seen
+from tests.support.apache import apache_available
 from tests.support.ensemble_processes import EnsembleProcesses
 from tests.support.server_process import free_port
 from zkserver.client import Client, CreateMode, SessionState, errors
 
 CONNECTING, CONNECTED = SessionState.CONNECTING, SessionState.CONNECTED
+LONG = bool(os.environ.get("ZKSERVER_CLIENT_LONG"))
 SUPER = ("digest", b"super:test")
 
 
@@ -52,14 +55,14 @@ async def test_a_session_moves_to_another_server(ensemble: EnsembleProcesses) ->
 
 
 @pytest.fixture(name="reconfigurable")
-def _reconfigurable(apache: object, tmp_path: Path) -> Iterator[str]:
+def _reconfigurable(tmp_path: Path) -> Iterator[str]:
     """An ensemble of one server, Apache's, that lets its members be changed."""
     cfg = {"standaloneEnabled": "false", "reconfigEnabled": "true"}
     with EnsembleProcesses(tmp_path, "a", cfg=cfg, properties=PROPERTIES) as servers:
         yield servers.hosts
-    _ = apache
 
 
+@pytest.mark.skipif(not (LONG and apache_available()), reason="ZKSERVER_CLIENT_LONG, Apache")
 async def test_reconfig(reconfigurable: str) -> None:
     async with Client(reconfigurable, auth=[SUPER]) as client:
         seen = Seen()

@@ -32,6 +32,10 @@ def test_the_same_methods_blocking(hosts: str) -> None:
         assert client.last_zxid
         assert client.delete_all("/t") == 1
     assert client.state is SessionState.CLOSED
+    with pytest.raises(errors.SessionClosed):
+        client.get("/t")
+    with pytest.raises(errors.SessionClosed):
+        client.get_quota("/t")
 
 
 def test_submit_is_a_pipeline(hosts: str) -> None:

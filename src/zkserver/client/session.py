@@ -175,6 +175,13 @@ class Session:
         """Begin to connect."""
         if self._driver is None:
             self._driver = self.loop.create_task(self._drive())
+            self._driver.add_done_callback(self._driver_ended)
+
+    def _driver_ended(self, driver: asyncio.Task[None]) -> None:
+        """The driver ends with the session; otherwise nobody must wait for it in vain."""
+        if not driver.cancelled() and (error := driver.exception()) is not None:
+            log.error("the client ends: %r", error)
+            self.finish(SessionState.CLOSED)
 
     async def _drive(self) -> None:
         """Connect, wait until the connection is gone, and again."""
@@ -210,7 +217,7 @@ class Session:
                 await connection.settled
         except TimeoutError:
             reason = f"no session within {settings.connect_timeout_ms} ms"
-        except (OSError, ConnectionLoss, UnicodeError) as found:
+        except (OSError, ConnectionLoss, ValueError) as found:
             reason = str(found)
         else:
             return connection
@@ -281,6 +288,7 @@ class Session:
                 ending = _ENDINGS.get(self.state)
                 future.set_exception(ending(path) if ending else ConnectionLoss(path, reason))
         if was_current and not self.state.is_over:
+            log.info("connection to %s is lost: %s", connection.host, reason)
             self._become(SessionState.CONNECTING)
 
     def ending(self, path: str | None = None) -> ZooKeeperError:
