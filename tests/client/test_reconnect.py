@@ -156,7 +156,7 @@ async def test_a_dead_server_is_passed_over(own: str) -> None:
     async with Client(",".join([*dead, own])) as client:
         assert client.server == ("127.0.0.1", int(own.rpartition(":")[2]))
     refused = Client(",".join(dead))
-    with pytest.raises(errors.OperationTimeout, match="127.0.0.1.*[Cc]onnect"):
+    with pytest.raises(errors.OperationTimeout, match=r"127\.0\.0\.1.*[Cc]onnect"):
         await refused.start(timeout_ms=200)
     assert refused.state is CONNECTING
     await refused.close()
