@@ -58,7 +58,8 @@ class Client(Operations):
 
         `session` (id, password) goes on with a session that another client began. A server
         gets `connect_timeout_ms` to give the session, by default the session timeout
-        divided by the number of servers. `max_request_bytes` is the servers' jute.maxbuffer.
+        divided by the number of servers. `max_request_bytes` is the servers' jute.maxbuffer;
+        of a reply longer than `max_response_bytes` no more than a first chunk is taken in.
         """
         found, chroot = addresses.parse(hosts)
         settings = Settings(
