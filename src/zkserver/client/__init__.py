@@ -10,7 +10,7 @@ bytes. `watches` knows whom an event is for, `watching` makes async iterators of
 docs/client.md is the way in. Left out: SASL.
 """
 
-from zkserver.client import errors
+from zkserver.client import errors, quotas
 from zkserver.client.client import Client
 from zkserver.client.records import (
     ADMIN,
@@ -31,7 +31,9 @@ from zkserver.client.records import (
     WatcherType,
     WatchEvent,
 )
+from zkserver.client.sync import SyncClient
 from zkserver.client.transactions import Op, OpResult, Transaction
+from zkserver.client.trees import delete_all, walk
 from zkserver.client.watching import Watch
 
 __all__ = [
@@ -53,9 +55,13 @@ __all__ = [
     "OpResult",
     "SessionState",
     "Stat",
+    "SyncClient",
     "Transaction",
     "Watch",
     "WatchEvent",
     "WatcherType",
+    "delete_all",
     "errors",
+    "quotas",
+    "walk",
 ]

@@ -69,7 +69,7 @@ class Client(Operations):
         if session is not None:
             one.session_id, one.password = session
             one.seen_writable = True
-        super().__init__(one)
+        super().__init__(one, chroot)
 
     # The session
 
@@ -98,11 +98,6 @@ class Client(Operations):
         """The host and port of the server it is connected to."""
         connection = self._session.connection
         return None if connection is None else (connection.host.name, connection.host.port)
-
-    @property
-    def chroot(self) -> str:
-        """The prefix that all paths have on the server; "" without one."""
-        return self._session.chroot
 
     @property
     def last_zxid(self) -> int:

@@ -54,6 +54,15 @@ def _host(word: str) -> Host:
     return Host(name, int(port) if port else DEFAULT_PORT)
 
 
+def strip(chroot: str, path: str) -> str:
+    """A path of the server as a user with this chroot knows it."""
+    if not chroot:
+        return path
+    if path == chroot:
+        return "/"
+    return path[len(chroot) :] if path.startswith(chroot + "/") else path
+
+
 class Rounds:
     """Goes round the servers. `next` says whom to try, and how long to wait before."""
 

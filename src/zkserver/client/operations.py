@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from zkserver.base import opcodes as op
 from zkserver.base import paths
@@ -15,6 +16,7 @@ from zkserver.base.errors import ErrorCode
 from zkserver.client import replies, requests, transactions
 from zkserver.client.connection import Landing
 from zkserver.client.errors import InvalidPath, ZooKeeperError
+from zkserver.client.hosts import strip
 from zkserver.client.records import OPEN_ACL_UNSAFE, Acl, CreateMode, Stat, Watcher
 from zkserver.client.session import Session
 from zkserver.client.transactions import Op, OpResult, Transaction
@@ -28,13 +30,27 @@ _CONFIG = CONFIG_PATH.encode()
 class Operations:
     """Base of `Client`: all that asks the server for something but sets no lasting watch."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, chroot: str) -> None:
         self._session = session
-        self._chroot = session.chroot.encode()
-        self._decoders = replies.PathDecoders(session.strip)
+        self._chroot = chroot.encode()
+        self._strip = partial(strip, chroot)
+        self._decoders = replies.PathDecoders(self._strip)
         self._request = session.request
 
     # Paths
+
+    @property
+    def chroot(self) -> str:
+        """The prefix that all paths have on the server; "" without one."""
+        return self._chroot.decode()
+
+    def absolute(self, path: str) -> str:
+        """The path as the server has it. Raises InvalidPath."""
+        return self._path(path).decode()
+
+    def at_root(self) -> Operations:
+        """The same session without a chroot."""
+        return Operations(self._session, "")
 
     def _path(self, path: str) -> bytes:
         """The path as the server has it. Raises InvalidPath."""
@@ -197,7 +213,7 @@ class Operations:
         if any(one.is_read for one in ops):
             raise ValueError("reads belong into multi_read")
         body = requests.multi((one.kind, one.body(self._op_path(one))) for one in ops)
-        return self._request(op.MULTI, body, transactions.write_decoder(ops, self._session.strip))
+        return self._request(op.MULTI, body, transactions.write_decoder(ops, self._strip))
 
     def _op_path(self, one: Op) -> Callable[[str], bytes]:
         is_sequential = one.mode.is_sequential

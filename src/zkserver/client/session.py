@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any
 
-from zkserver.client import replies, requests
+from zkserver.client import hosts, replies, requests
 from zkserver.client.connection import Connection, Landing, Pending
 from zkserver.client.errors import (
     AuthFailed,
@@ -287,11 +287,7 @@ class Session:
 
     def strip(self, path: str) -> str:
         """A path of the server as the user knows it."""
-        if not self.chroot:
-            return path
-        if path == self.chroot:
-            return "/"
-        return path[len(self.chroot) :] if path.startswith(self.chroot + "/") else path
+        return hosts.strip(self.chroot, path)
 
     def _become(self, state: SessionState) -> None:
         if state is self.state:
