@@ -15,7 +15,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from zkserver.base import paths
+
 _WORD = re.compile(r"""[^"'\s]\S*|"([^"]*)"|'([^']*)'""")
+_FAULTS = (
+    ("null", "null character not allowed"),
+    ("empty", "empty node name specified"),
+    ('".."', "relative paths not allowed"),
+)
 _REFUSAL = "org.apache.commons.cli."
 _NEGATIVE_NUMBER = re.compile(r"-\d+(\.\d*)?$")
 
@@ -51,6 +58,7 @@ class Syntax:
 
     `words` is how many words it needs beside its options. `has_long_usage`: a missing word
     is answered with the options, too. `required_group`: one of its options must be there.
+    `is_plain`: it has no options, and what looks like one is a word.
     """
 
     name: str
@@ -60,6 +68,7 @@ class Syntax:
     words: int = 0
     has_long_usage: bool = False
     required_group: str = ""
+    is_plain: bool = False
 
     @property
     def usage(self) -> str:
@@ -111,6 +120,27 @@ def number(word: str) -> int:
     return int(word)
 
 
+def path_fault(path: str) -> str:
+    """Why a path can name no znode, in the words of Java's client; "" if it can."""
+    reason = paths.validate(encode(path))
+    if reason is None:
+        return ""
+    if not path:
+        return "Path length must be > 0"
+    if not path.startswith("/"):
+        return "Path must start with / character"
+    if path.endswith("/"):
+        return "Path must not end with / character"
+    what, _, place = reason.rpartition(" (at ")
+    cause = next((words for ours, words in _FAULTS if ours in what), "invalid character")
+    return f'Invalid path string "{path}" caused by {cause} @{place.rstrip(")")}'
+
+
+def encode(text: str) -> bytes:
+    """Text as UTF-8; what came in as other bytes goes out as the same bytes."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def split_line(line: str) -> list[str]:
     """The words of a line; quotes keep words together, and are taken off."""
     found = []
@@ -122,6 +152,8 @@ def split_line(line: str) -> list[str]:
 
 def parse(syntax: Syntax, words: Sequence[str]) -> Arguments:
     """Take the words behind a command's name apart. Raises CommandError."""
+    if syntax.is_plain:
+        return Arguments(syntax, list(words))
     parser = _Parser(syntax)
     for word in words:
         parser.take(word)

@@ -6,13 +6,15 @@ and the others share.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from pathlib import Path
 
-from zkserver.cli.shell_arguments import Arguments, CommandError, Option, Syntax
-from zkserver.cli.shell_commands import STAT, command
-from zkserver.cli.shell_output import LETTERS, Output, encode
+from zkserver.cli.shell_arguments import Arguments, CommandError, Option, Syntax, encode
+from zkserver.cli.shell_commands import STAT, paths_below
+from zkserver.cli.shell_output import LETTERS, Output
+from zkserver.cli.shell_registry import command
 from zkserver.cli.shell_session import Shell
 from zkserver.client import OPEN_ACL_UNSAFE, Acl, Client, CreateMode, Op, errors
 
@@ -41,7 +43,7 @@ def parse_acl(text: str, output: Output) -> list[Acl]:
             if letter not in _PERMISSIONS:
                 output.error(f"Unknown perm type: {letter}")
         perms = sum({_PERMISSIONS.get(letter, 0) for letter in letters})
-        found.append(Acl(perms, scheme.strip(), name))
+        found.append(Acl(perms, scheme, name))
     return found
 
 
@@ -168,24 +170,15 @@ async def delete_all(shell: Shell, arguments: Arguments) -> None:
         raise CommandError("-b argument must be an int value") from None
     paths = await subtree(shell, path)
     paths.reverse()
-    # The system's own znodes stay; so does the root.
-    if path == "/":
-        paths = [one for one in paths if one != "/" and not f"{one}/".startswith("/zookeeper/")]
     step = max(batch, 1)
     requests = [
         client.multi([Op.delete(one) for one in paths[start : start + step]])
         for start in range(0, len(paths), step)
     ]
-    results = await shell.ask(_all(requests), path)
+    results = await shell.ask(asyncio.gather(*requests, return_exceptions=True), path)
     if any(isinstance(result, errors.ZooKeeperError) for result in results):
         shell.output.error("Failed to delete some node(s) in the subtree!")
         shell.output.hint("Someone else changed it, an ACL forbids it, or it is a system znode.")
-
-
-async def _all(requests: list) -> list[object]:  # type: ignore[type-arg]
-    import asyncio
-
-    return await asyncio.gather(*requests, return_exceptions=True)
 
 
 async def subtree(shell: Shell, path: str) -> list[str]:
@@ -224,23 +217,28 @@ async def set_acl(shell: Shell, arguments: Arguments) -> None:
     path, text = arguments.words[:2]
     acl, client = parse_acl(text, shell.output), shell.connected
     version = arguments.integer("v", -1)
+    if "R" in arguments:
+        await set_acl_below(shell, path, acl, version)
+        return
     if not acl:
         raise CommandError("Acl is not valid : null", hint=_ACL_HINT)
-    if "R" not in arguments:
-        stat = await shell.ask(client.set_acl(path, acl, version), path)
-        if "s" in arguments:
-            shell.output.stat(stat)
+    stat = await shell.ask(client.set_acl(path, acl, version), path)
+    if "s" in arguments:
+        shell.output.stat(stat)
+
+
+async def set_acl_below(shell: Shell, path: str, acl: list[Acl], version: int) -> None:
+    """The ACL of each znode of a subtree. What fails is told, and the rest goes on."""
+    paths = [one async for one in paths_below(shell, path)]
+    if not acl:
+        shell.output.error(str(errors.InvalidAcl()))
+        shell.output.hint(_ACL_HINT)
         return
-    await shell.ask(client.get_children(path), path)
-    waiting = [path]
-    while waiting:
-        one = waiting.pop()
-        try:
-            names = await shell.ask(client.get_children(one), one)
-            waiting += sorted((one.rstrip("/") + "/" + name for name in names), reverse=True)
-            await shell.ask(client.set_acl(one, acl, version), one)
-        except errors.NoNode:
-            continue
+    requests = [shell.connected.set_acl(one, acl, version) for one in paths]
+    results = await shell.ask(asyncio.gather(*requests, return_exceptions=True), path)
+    for result in results:
+        if isinstance(result, errors.ZooKeeperError):
+            shell.output.error(str(result))
 
 
 @command(Syntax("addauth", "scheme auth", "take on an identity", (), 1))
@@ -305,6 +303,10 @@ def connection_string(text: str) -> str:
 async def reconfig(shell: Shell, arguments: Arguments) -> None:
     """Add and remove members, or set them all."""
     values = arguments.values
+    whole = "file" in values or "members" in values
+    parts = "add" in values or "remove" in values
+    if not whole and not parts:
+        raise arguments.syntax.misused()
     try:
         version = int(values["v"], 16) if "v" in values else -1
     except ValueError:
@@ -312,10 +314,6 @@ async def reconfig(shell: Shell, arguments: Arguments) -> None:
             "-v must be followed by a long (configuration version)",
             hint="`config` shows it behind version=",
         ) from None
-    whole = "file" in values or "members" in values
-    parts = "add" in values or "remove" in values
-    if not whole and not parts:
-        raise arguments.syntax.misused()
     if whole and parts:
         raise CommandError(
             "Can't use -file or -members together with -add or -remove (mixing incremental "

@@ -1,86 +1,25 @@
-"""The commands of the shell: a registry, and those that read or concern the shell itself.
+"""The commands of the shell that read, or that concern the shell itself.
 
-`COMMANDS` has each command by name: its `Syntax` and one small function that takes the shell
-and the parsed arguments. The modules that this one imports at its end add theirs:
-`shell_changes` what writes, `shell_watching` watches and quotas, `shell_subtree` whole subtrees.
-
-Names, options and output: Apache's zkCli 3.9 (`man`: the ZooKeeper CLI page). `is_ours` marks
-commands that Apache's shell does not have; its usage text leaves them out where a script may
-read it.
+Names, options and output: Apache's zkCli 3.9. What is shown to a person instead is in
+`shell_output`.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 
-from zkserver.cli.shell_arguments import Arguments, CommandError, Option, Syntax, number, parse
+from zkserver.cli.shell_arguments import Arguments, CommandError, Option, Syntax, number, path_fault
 from zkserver.cli.shell_output import acl_lines, hex_dump
-from zkserver.cli.shell_session import HISTORY_LINES, NOT_FOUND, Shell
+from zkserver.cli.shell_registry import COMMANDS, command, unknown
+from zkserver.cli.shell_session import HISTORY_LINES, Shell
+from zkserver.client import WatchEvent
 
-Function = Callable[[Shell, Arguments], Awaitable[None]]
-USAGE_HEAD = "ZooKeeper -server host:port -client-configuration properties-file cmd args"
+Watcher = Callable[[WatchEvent], object]
 NULL = b"null"
 """What Apache's shell takes null data for."""
 STAT = Option("s", "stats")
 WATCH = Option("w", "watch")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command. `needs_session`: it is refused when the session was closed."""
-
-    syntax: Syntax
-    function: Function
-    needs_session: bool = True
-    is_ours: bool = False
-
-
-COMMANDS: dict[str, Command] = {}
-
-
-def command(
-    syntax: Syntax, *, needs_session: bool = True, is_ours: bool = False
-) -> Callable[[Function], Function]:
-    """Enter a function into `COMMANDS`."""
-
-    def enter(function: Function) -> Function:
-        COMMANDS[syntax.name] = Command(syntax, function, needs_session, is_ours)
-        return function
-
-    return enter
-
-
-async def run(shell: Shell, words: Sequence[str]) -> None:
-    """Carry out a command. Raises CommandError and ZooKeeperError."""
-    found = COMMANDS.get(words[0])
-    if found is None or (words[0] == "help" and not shell.output.is_terminal):
-        raise unknown(shell, words[0])
-    if found.needs_session and shell.client is None:
-        raise CommandError("Not connected", 0, "`connect` begins a new session.")
-    await found.function(shell, parse(found.syntax, words[1:]))
-
-
-def unknown(shell: Shell, name: str) -> CommandError:
-    """What answers a name that is no command."""
-    if not shell.output.is_terminal:
-        usage = "\n".join(usage_lines())
-        return CommandError(f"{usage}\nCommand not found: Command not found {name}", NOT_FOUND)
-    import difflib
-
-    near = difflib.get_close_matches(name, COMMANDS, 3, 0.5)
-    near += [other for other in COMMANDS if other.lower() == name.lower() and other not in near]
-    meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    return CommandError(
-        f"Command not found: {name}", NOT_FOUND, f"{meant}`help` lists the commands."
-    )
-
-
-def usage_lines() -> list[str]:
-    """The usage text of Apache's shell."""
-    named = sorted(name for name, found in COMMANDS.items() if not found.is_ours)
-    return [USAGE_HEAD, *(f"\t{COMMANDS[name].syntax.usage}" for name in named)]
 
 
 # The shell itself
@@ -113,23 +52,30 @@ async def leave(shell: Shell, _arguments: Arguments) -> None:
     shell.is_over = True
 
 
-command(Syntax("quit", "", "end the session and leave"), needs_session=False)(leave)
-command(Syntax("exit", "", "the same as quit"), needs_session=False, is_ours=True)(leave)
+command(Syntax("quit", "", "end the session and leave", is_plain=True), needs_session=False)(leave)
+command(
+    Syntax("exit", "", "the same as quit", is_plain=True), needs_session=False, is_ours=True
+)(leave)
 
 
-@command(Syntax("close", "", "end the session, and stay"))
+@command(Syntax("close", "", "end the session, and stay", is_plain=True))
 async def close(shell: Shell, _arguments: Arguments) -> None:
     """End the session."""
     await shell.close()
 
 
-@command(Syntax("connect", "host:port", "begin a new session"), needs_session=False)
+@command(
+    Syntax("connect", "host:port", "begin a new session", is_plain=True), needs_session=False
+)
 async def connect(shell: Shell, arguments: Arguments) -> None:
     """A new session in place of the old one, with the same servers or others."""
     await shell.connect(arguments.words[0] if arguments.words else None)
 
 
-@command(Syntax("history", "", "the last commands, with numbers for redo"), needs_session=False)
+@command(
+    Syntax("history", "", "the last commands, with numbers for redo", is_plain=True),
+    needs_session=False,
+)
 async def history(shell: Shell, _arguments: Arguments) -> None:
     """The last lines, this one included."""
     first = max(0, len(shell.history) - HISTORY_LINES)
@@ -137,7 +83,10 @@ async def history(shell: Shell, _arguments: Arguments) -> None:
         shell.output.line(f"{position} - {line}")
 
 
-@command(Syntax("redo", "cmdno", "a command of the history again"), needs_session=False)
+@command(
+    Syntax("redo", "cmdno", "a command of the history again", is_plain=True),
+    needs_session=False,
+)
 async def redo(shell: Shell, arguments: Arguments) -> None:
     """Carry out a line of the history again; it takes the place of the redo."""
     if not arguments.words:
@@ -152,7 +101,10 @@ async def redo(shell: Shell, arguments: Arguments) -> None:
     shell.exit_code = 0
 
 
-@command(Syntax("printwatches", "on|off", "whether events are shown"), needs_session=False)
+@command(
+    Syntax("printwatches", "on|off", "whether events are shown", is_plain=True),
+    needs_session=False,
+)
 async def print_watches(shell: Shell, arguments: Arguments) -> None:
     """Show or change whether events are printed."""
     if arguments.words:
@@ -197,7 +149,8 @@ async def ls(shell: Shell, arguments: Arguments) -> None:
     watches = old_form(shell, arguments, "ls", "watch", "[-w]") or "w" in arguments
     watcher = shell.watcher if watches else None
     if "R" in arguments:
-        await list_below(shell, path, watches)
+        async for below in paths_below(shell, path, watcher):
+            shell.output.line(below)
         return
     names, stat = await shell.ask(client.get_children_with_stat(path, watcher), path)
     shell.output.names(sorted(names))
@@ -205,12 +158,14 @@ async def ls(shell: Shell, arguments: Arguments) -> None:
         shell.output.stat(stat)
 
 
-async def list_below(shell: Shell, path: str, watches: bool) -> None:
+async def paths_below(
+    shell: Shell, path: str, watcher: Watcher | None = None
+) -> AsyncIterator[str]:
     """Paths of a subtree: a znode's children, then what is below each of them.
 
-    The children of all siblings are asked for at once; they are printed in order.
+    The children of all siblings are asked for at once. Raises NoNode and NoAuth.
     """
-    client, watcher = shell.connected, shell.watcher if watches else None
+    client = shell.connected
     waiting = [(path, client.get_children(path, watcher))]
     try:
         while waiting:
@@ -218,10 +173,10 @@ async def list_below(shell: Shell, path: str, watches: bool) -> None:
             names = sorted(await shell.ask(future, above))
             waiting.pop()
             if above == path:
-                shell.output.line(path)
+                yield path
             prefix = above.rstrip("/") + "/"
             for name in names:
-                shell.output.line(prefix + name)
+                yield prefix + name
             waiting += [
                 (prefix + name, client.get_children(prefix + name, watcher))
                 for name in reversed(names)
@@ -298,6 +253,8 @@ async def count_below(shell: Shell, arguments: Arguments) -> None:
 async def get_ephemerals(shell: Shell, arguments: Arguments) -> None:
     """Paths of this session's ephemeral znodes, all or those that begin so."""
     prefix = arguments.words[0] if arguments.words else "/"
+    if fault := path_fault(prefix):
+        raise CommandError(fault)
     paths = await shell.ask(shell.connected.get_ephemerals(prefix), prefix)
     shell.output.names(sorted(paths))
 
@@ -310,7 +267,7 @@ async def sync(shell: Shell, arguments: Arguments) -> None:
     shell.output.line("Sync is OK")
 
 
-@command(Syntax("whoami", "", "this connection's identities"))
+@command(Syntax("whoami", "", "this connection's identities", is_plain=True))
 async def who_am_i(shell: Shell, _arguments: Arguments) -> None:
     """Scheme and name of each identity."""
     identities = await shell.ask(shell.connected.who_am_i())

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from zkserver.base import acl as permissions
+from zkserver.cli.shell_arguments import encode
 from zkserver.client import Acl, EventType, Stat, WatchEvent
 
 LETTERS = (
@@ -167,11 +168,6 @@ class Output:
         with console.capture() as captured:
             console.print(JSON(text, indent=2), soft_wrap=True)
         return captured.get().rstrip("\n")
-
-
-def encode(text: str) -> bytes:
-    """Text as UTF-8; what came in as other bytes goes out as the same bytes."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 def is_plain(text: str) -> bool:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from zkserver.cli.shell_arguments import CommandError, split_line
+from zkserver.cli.shell_arguments import CommandError, path_fault, split_line
 from zkserver.cli.shell_output import Output
 from zkserver.client import Client, EventType, SessionState, WatchEvent, errors
 
@@ -65,6 +65,12 @@ _HINTS: dict[type[errors.ZooKeeperError], str] = {
     errors.RequestTooLarge: "Split the data over several znodes, or raise jute.maxbuffer of all "
     "servers.",
 }
+_REMOVALS = (
+    EventType.DATA_WATCH_REMOVED,
+    EventType.CHILD_WATCH_REMOVED,
+    EventType.PERSISTENT_WATCH_REMOVED,
+)
+_PATH_HINT = "A path begins with a slash and ends without one: /zoo/animals."
 Reply = TypeVar("Reply")
 
 
@@ -121,7 +127,9 @@ class Shell:
             self.output.event(event)
 
     def watcher(self, event: WatchEvent) -> None:
-        """What is set as watcher: `_saw` hears of every event, so there is nothing to do."""
+        """What is set as watcher. `_saw` hears of all that a server tells; removals are ours."""
+        if event.type in _REMOVALS:
+            self._saw(event)
 
     async def close(self, *, quietly: bool = False) -> None:
         """End the session, if there is one; `quietly`: without its last event."""
@@ -130,9 +138,10 @@ class Shell:
             return
         if quietly:
             self.prints_watches = False
-        await client.close()
         if self._starting is not None:
+            self._starting.cancel()
             await asyncio.wait([self._starting])
+        await client.close()
         # The last event is called on the loop's next turn.
         await asyncio.sleep(0)
 
@@ -187,18 +196,18 @@ class Shell:
 
     async def execute(self, words: Sequence[str]) -> None:
         """Carry out a command, and tell what went wrong; sets `exit_code`."""
-        from zkserver.cli import shell_commands
+        from zkserver.cli.shell_registry import run
 
         self.exit_code = 0
         try:
-            await shell_commands.run(self, words)
+            await run(self, words)
         except CommandError as error:
-            self._fail(error)
+            self.fail(error)
         except errors.ZooKeeperError as error:
-            self._fail(self.explain(error))
+            self.fail(self.explain(error))
         self.output.flush()
 
-    def _fail(self, error: CommandError) -> None:
+    def fail(self, error: CommandError) -> None:
         if error.exit_code or not self.output.is_terminal:
             self.exit_code = error.exit_code
         if error.message == "Not connected":
@@ -210,7 +219,7 @@ class Shell:
     def explain(self, error: errors.ZooKeeperError) -> CommandError:
         """An error of the server or the client, in the words of Apache's shell."""
         if isinstance(error, errors.InvalidPath):
-            return CommandError(error.detail, hint="Paths read like /zoo/animals.")
+            return CommandError(path_fault(error.path or ""), hint=_PATH_HINT)
         hint = next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), "")
         if isinstance(error, errors.ConnectionLoss):
             hint = self._unreachable()
@@ -224,6 +233,3 @@ class Shell:
         if not why:
             return "The connection broke: whether the command took effect is not known."
         return f"No server answers ({why}). Is it running, and is -server right?"
-
-
-__all__ = ["HISTORY_LINES", "NOT_FOUND", "EventType", "Shell", "Start"]
