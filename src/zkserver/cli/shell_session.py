@@ -183,7 +183,7 @@ class Shell:
         try:
             await client.start(self.start.timeout_ms)
         except errors.ZooKeeperError as error:
-            raise CommandError(str(error), hint=self._unreachable()) from None
+            raise CommandError(str(error), hint=self.unreachable()) from None
 
     # Commands
 
@@ -222,13 +222,14 @@ class Shell:
             return CommandError(path_fault(error.path or ""), hint=_PATH_HINT)
         hint = next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), "")
         if isinstance(error, errors.ConnectionLoss):
-            hint = self._unreachable()
+            hint = self.unreachable()
         for kind, message in _MESSAGES.items():
             if isinstance(error, kind):
                 return CommandError(message.format(error.path or "null"), hint=hint)
         return CommandError(str(error), hint=hint)
 
-    def _unreachable(self) -> str:
+    def unreachable(self) -> str:
+        """Why there is no server, for a person."""
         why = "" if self.client is None else self.client.last_failure
         if not why:
             return "The connection broke: whether the command took effect is not known."

@@ -20,12 +20,12 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from zkserver.cli.shell_arguments import Arguments, CommandError, Option, Syntax, path_fault
-from zkserver.cli.shell_output import permission_letters, size_text, visible
+from zkserver.cli.shell_output import LETTERS, permission_letters, size_text, visible
 from zkserver.cli.shell_registry import command
 from zkserver.cli.shell_session import Shell
 from zkserver.client import ALL, CREATE, OPEN_ACL_UNSAFE, Acl, CreateMode, Stat, errors
@@ -138,7 +138,8 @@ async def _branches(shell: Shell, branch: _Branch, names: Sequence[str]) -> list
             continue
         if isinstance(reply, BaseException):
             raise reply
-        found.append(_Branch(path, "", "", *reply, branch.level + 1))
+        children, stat = reply
+        found.append(_Branch(path, "", "", children, stat, branch.level + 1))
     last = len(found) - 1
     return [
         one._replace(
@@ -276,7 +277,7 @@ async def import_file(shell: Shell, arguments: Arguments) -> None:
     name, path = arguments.words[:2]
     if fault := path_fault(path):
         raise CommandError(fault)
-    wanted = read_file(shell, name, path)
+    wanted = read_file(name, path)
     await _make_parents(shell, path)
     counts = dict.fromkeys(("created", "same", "overwritten", "different"), 0)
     to_close: list[Wanted] = []
@@ -300,7 +301,7 @@ async def import_file(shell: Shell, arguments: Arguments) -> None:
         )
 
 
-def read_file(shell: Shell, name: str, root: str) -> list[Wanted]:
+def read_file(name: str, root: str) -> list[Wanted]:
     """The znodes of an exported file. Raises CommandError for what is none."""
     try:
         document = json.loads(Path(name).read_text("utf-8"))
@@ -313,7 +314,7 @@ def read_file(shell: Shell, name: str, root: str) -> list[Wanted]:
     try:
         records = document["znodes"]
         parents = {record["path"].rpartition("/")[0] for record in records if record["path"]}
-        found = [_wanted(shell, record, root, record["path"] in parents) for record in records]
+        found = [_wanted(record, root, record["path"] in parents) for record in records]
     except (KeyError, TypeError, AttributeError, ValueError, binascii.Error) as error:
         raise CommandError(f"{name} is damaged: {type(error).__name__} {error}") from None
     for one in found:
@@ -329,17 +330,15 @@ _MODES = {
 }
 
 
-def _wanted(shell: Shell, record: dict[str, Any], root: str, has_children: bool) -> Wanted:
+def _wanted(record: dict[str, Any], root: str, has_children: bool) -> Wanted:
     data: bytes | None = None
     if "data_base64" in record:
         data = base64.b64decode(record["data_base64"], validate=True)
     elif "data" in record:
         data = record["data"].encode("utf-8")
-    acl = OPEN_ACL_UNSAFE
+    acl: tuple[Acl, ...] = OPEN_ACL_UNSAFE
     if "acl" in record:
-        # An id may hold a comma; each entry is parsed for itself.
-        entries = [_acl_entry(text) for text in record["acl"]]
-        acl = tuple(entries)
+        acl = tuple(_acl_entry(text) for text in record["acl"])
     mode = _MODES[record.get("mode", "persistent")]
     ttl_ms = int(record["ttl_ms"]) if mode.has_ttl else None
     below = record["path"]
@@ -350,7 +349,7 @@ def _wanted(shell: Shell, record: dict[str, Any], root: str, has_children: bool)
 def _acl_entry(text: str) -> Acl:
     scheme, _, rest = text.partition(":")
     name, _, letters = rest.rpartition(":")
-    bits = {"c": 4, "d": 8, "r": 1, "w": 2, "a": 16}
+    bits = dict(LETTERS)
     return Acl(sum(bits[letter] for letter in set(letters)), scheme, name)
 
 
@@ -368,10 +367,8 @@ async def _make_parents(shell: Shell, path: str) -> None:
     """The znodes above the root of an import, as far as they are missing."""
     position = path.find("/", 1)
     while position != -1:
-        try:
+        with suppress(errors.NodeExists):
             await shell.ask(shell.connected.create(path[:position], None), path)
-        except errors.NodeExists:
-            pass
         position = path.find("/", position + 1)
 
 
