@@ -16,6 +16,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from zkserver.cli.shell_arguments import split_line
+from zkserver.cli.shell_output import visible
 from zkserver.cli.shell_registry import Command, load
 from zkserver.cli.shell_session import Shell
 from zkserver.client import AddWatchMode, errors
@@ -56,12 +57,14 @@ class ShellCompleter(Completer):
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> list[Completion]:
+    def get_completions(self, *_: object) -> list[Completion]:
         """Nothing: completion needs the server, and so the loop."""
         return []
 
     async def get_completions_async(
-        self, document: Document, complete_event: CompleteEvent
+        self,
+        document: Document,
+        complete_event: CompleteEvent,  # noqa: ARG002 the superclass has it
     ) -> AsyncGenerator[Completion, None]:
         """What may stand at the cursor."""
         place = place_of(document.text_before_cursor)
@@ -69,10 +72,10 @@ class ShellCompleter(Completer):
             inserted = word
             if re.search(r"\s", word) and not place.quote:
                 inserted = f'"{word}"'
+            shown = word.rpartition("/")[2] if word.startswith("/") else word
             yield Completion(
-                inserted, -len(place.current), display=word.rstrip("/").rpartition("/")[2] or word
-                if word.startswith("/") else word, display_meta=about,
-            )  # fmt: skip
+                inserted, -len(place.current), display=visible(shown), display_meta=about
+            )
 
 
 async def candidates(shell: Shell, place: Place) -> AsyncIterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ LETTERS = (
 """The permissions in the order in which they are printed."""
 
 _STYLES = {
-    "name": "1;36", "value": "32", "dim": "2", "error": "31", "hint": "2;3", "event": "35",
+    "name": "36", "value": "32", "dim": "2", "error": "31", "hint": "2;3", "event": "35",
     "good": "32", "warning": "33", "title": "1",
 }  # fmt: skip
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -35,6 +35,8 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
+_DUMP_LIMIT_BYTES = 1024
+"""A person who did not ask for a hex dump sees no more of it."""
 _PRETTY_LIMIT_BYTES = 256 * 1024
 """JSON longer than this is shown as it is: to parse and colour it would take seconds."""
 
@@ -146,14 +148,21 @@ class Output:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
-            return hex_dump(data)
+            return self._dump(data)
         if text[:1] in ("{", "[") and len(data) <= _PRETTY_LIMIT_BYTES:
             try:
                 return self._pretty(json.loads(text))
             except (ValueError, RecursionError):
                 pass
         # A terminal obeys control characters: none is let through.
-        return text if is_plain(text) else hex_dump(data)
+        return text if is_plain(text) else self._dump(data)
+
+    def _dump(self, data: bytes) -> str:
+        shown = hex_dump(data[:_DUMP_LIMIT_BYTES])
+        if len(data) <= _DUMP_LIMIT_BYTES:
+            return shown
+        rest = f"{size_text(len(data))} in all; `get -x` shows them"
+        return f"{shown}\n{self.styled(rest, 'dim')}"
 
     def _pretty(self, value: object) -> str:
         text = json.dumps(value, indent=2, ensure_ascii=False)

@@ -213,7 +213,9 @@ class Shell:
         if error.message == "Not connected":
             self.output.line(error.message)
         elif error.message:
-            self.output.error(error.message)
+            # A person need not know the names of Java's classes.
+            shown = error.message.rpartition("Exception: ")[2]
+            self.output.error(shown if self.output.is_terminal else error.message)
         self.output.hint(error.hint)
 
     def explain(self, error: errors.ZooKeeperError) -> CommandError:
