@@ -105,6 +105,16 @@ class Client(Operations):
         """The newest transaction that a reply has shown."""
         return self._session.last_zxid
 
+    @property
+    def last_failure(self) -> str:
+        """Which server gave no session last, and why; "" if that has not happened."""
+        return self._session.last_failure
+
+    @property
+    def failed_rounds(self) -> int:
+        """How often all servers were tried in vain since the last one that gave a session."""
+        return self._session.rounds.failed_rounds
+
     async def start(self, timeout_ms: int | None = None) -> None:
         """Connect; None waits as long as it takes.
 
