@@ -53,6 +53,7 @@ class Transfers:
         if not self._config.serialize_last_processed_zxid_enabled:
             return 500, _WITHOUT_ZXID
         if not rate.allow():
+            self._view.process.stats.rate_limited[name] += 1
             return 429, f"{name} was asked for a moment ago: admin.rateLimiterIntervalInMS"
         return None
 
@@ -119,6 +120,7 @@ class Transfers:
 
     async def _restore(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         process = self._view.process
+        stats, began_ms = process.stats, process.machine.precise_ms()
         incoming = None
         try:
             incoming = Incoming(process.machine, process.layout, process.loop)
@@ -127,15 +129,18 @@ class Transfers:
             await incoming.load(tree)
             await process.replace_database(incoming, tree)
         except RestoreError as error:
+            stats.restore_errors += 1
             log.warn("restore refused", reason=str(error), client=str(request.remote))
             return answer(500, {"error": str(error)}, {})
         except OSError as error:
+            stats.restore_errors += 1
             log.warn("restore broke off", reason=str(error), client=str(request.remote))
             return answer(500, {"error": f"the restore broke off: {error}"}, {})
         finally:
             self._is_restoring = False
             if incoming is not None:
                 incoming.discard()
+        stats.restores.record(1, round(process.machine.precise_ms() - began_ms))
         return answer(200, {"last_zxid": incoming.last_zxid}, {})
 
     async def _receive(self, request: web.Request, incoming: Incoming) -> None:

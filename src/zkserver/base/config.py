@@ -203,6 +203,8 @@ class Config:
     quorum_auth_kerberos_service_principal: str
     quorum_cnxn_threads_size: int
     # Others
+    audit_enabled: bool
+    audit_logger_class_name: str
     metrics_provider_class_name: str
     metrics_provider_configuration: tuple[tuple[str, str], ...]
     jvm_pause_monitor: bool

@@ -176,12 +176,15 @@ ADMIN: tuple[Setting, ...] = partly(
     later=("admin.httpVersion",),
 )
 
-METRICS: tuple[Setting, ...] = later(
+METRICS: tuple[Setting, ...] = partly(
     "Metrics",
     cfg("metricsProvider.className", TEXT,
         "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "", "class that publishes the"
-        " metrics", "metrics_provider_class_name"),
-    cfg("metricsProvider.*", FAMILY, (), "", "what that class reads, as httpHost and httpPort",
+        " metrics", "metrics_provider_class_name",
+        note="org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider serves them to"
+        " Prometheus."),
+    cfg("metricsProvider.*", FAMILY, (), "", "what that class reads: httpHost (127.0.0.1; Apache's"
+        " server takes every address), httpPort (7000), exportJvmInfo (true)",
         "metrics_provider_configuration", default_text="none"),
     prop("pathStats.enabled", BOOLEAN, False, "", "count requests by path"),
     prop("pathStats.slotCapacity", INTEGER, 60, "slots", "slots of time that are kept"),
@@ -192,6 +195,13 @@ METRICS: tuple[Setting, ...] = later(
     prop("pathStats.initialDelay", LONG, 5, "min", "time before the first report"),
     prop("pathStats.delay", LONG, 5, "min", "time between reports"),
     prop("pathStats.topPathMax", INTEGER, 20, "paths", "paths in a report"),
+    later=tuple(
+        f"pathStats.{name}"
+        for name in (
+            *("enabled", "slotCapacity", "slotDuration", "maxDepth", "sampleRate"),
+            *("initialDelay", "delay", "topPathMax"),
+        )
+    ),
 )
 
 INTERNAL: tuple[Setting, ...] = later(

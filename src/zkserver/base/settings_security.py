@@ -183,11 +183,14 @@ SASL: tuple[Setting, ...] = later(
         "quorum_cnxn_threads_size", note="At least 20."),
 )
 
-AUDIT: tuple[Setting, ...] = later(
+AUDIT_LOGGER = "org.apache.zookeeper.audit.Slf4jAuditLogger"
+
+AUDIT: tuple[Setting, ...] = group(
     "Audit log",
-    prop("audit.enable", BOOLEAN, False, "", "log who changed what"),
-    prop("audit.impl.class", TEXT, "org.apache.zookeeper.audit.Slf4jAuditLogger", "", "class that"
-         " writes the audit log"),
+    prop("audit.enable", BOOLEAN, False, "", "log who changed what", "audit_enabled",
+         note="The lines go to the server's log, from the logger `audit`."),
+    prop("audit.impl.class", TEXT, AUDIT_LOGGER, "", "class that writes the audit log",
+         "audit_logger_class_name", note="Classes of Java's cannot be loaded: no other one."),
 )
 
 SECURITY_SETTINGS = CLIENT_TLS + QUORUM_TLS + SASL + AUDIT

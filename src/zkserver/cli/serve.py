@@ -218,9 +218,13 @@ def run_foreground(deployment: Deployment) -> int:
 
 def attachments(config: Config) -> list[Attachment]:
     """What looks at the server from within its process, as the configuration wants it."""
+    from zkserver.admin import prometheus
     from zkserver.admin.admin_server import AdminServer
+    from zkserver.base.config_rules import PROMETHEUS_PROVIDER
 
     found: list[Attachment] = []
+    if config.metrics_provider_class_name == PROMETHEUS_PROVIDER:
+        found.append(prometheus.PrometheusServer(config))
     if config.admin_enable_server:
         found.append(AdminServer(config))
     return found

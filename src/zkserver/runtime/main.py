@@ -12,6 +12,7 @@ from zkserver.base.errors import FatalError
 from zkserver.base.properties import ConfigWarning
 from zkserver.runtime import clock, logs
 from zkserver.runtime.attachment import Attachment
+from zkserver.runtime.loop_watch import LoopWatch
 from zkserver.runtime.peer import PeerProcess
 from zkserver.runtime.standalone import StandaloneProcess
 
@@ -26,11 +27,18 @@ async def _serve(config: Config, started_ms: float, attachments: Sequence[Attach
     kind = PeerProcess if config.is_distributed else StandaloneProcess
     process = kind(config, loop, started_ms)
     loop.set_exception_handler(process.unexpected)
+    watch = LoopWatch(config, loop, process.stats)
+    watch.start()
     async with AsyncExitStack() as started:
+        started.callback(watch.stop)
         for each in attachments:
             each.start(process)
             started.push_async_callback(each.stop)
-        await process.serve()
+        try:
+            await process.serve()
+        except FatalError:
+            process.start_failed()
+            raise
     return process.exit_code
 
 

@@ -35,6 +35,7 @@ from zkserver.runtime.process import (
 )
 from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.runtime.role_times import RoleTimes
+from zkserver.server import audit
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
@@ -327,6 +328,7 @@ class PeerProcess(Process):
 
     def _begin(self, role: AnyRole) -> AnyRole:
         self.role = role
+        role.pipeline_class = audit.audited(role.pipeline_class, self.config.audit_enabled)
         self._ended = self.loop.create_future()
         return role
 

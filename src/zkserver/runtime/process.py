@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from zkserver import __version__
 from zkserver.base.config import Config
@@ -23,6 +23,7 @@ from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
 from zkserver.runtime.restoring import Incoming, RestoreError
 from zkserver.runtime.snapshots import Snapshots
+from zkserver.server import audit
 from zkserver.server.server import Server
 from zkserver.server.stats import ServerStats
 from zkserver.storage import recovery
@@ -97,6 +98,10 @@ class Process(ABC):
     def report(self, event: str, **facts: object) -> None:
         """A line for the log."""
         log.info(event, **{name: str(fact) for name, fact in facts.items()})
+
+    def audit(self, fields: Mapping[str, str]) -> None:
+        """A line for the audit log."""
+        logs.audit(fields)
 
     def random(self) -> float:
         """A number from 0 up to 1."""
@@ -195,6 +200,7 @@ class Process(ABC):
 
     def _announce(self, mode: str, restored: Restored, znodes: int) -> None:
         config = self.config
+        self._audit_life("serverStart", audit.SUCCESS)
         log.info(f"zkserver {__version__}", mode=mode, pid=os.getpid())
         for each in self._sockets:
             address, port = each.getsockname()[:2]
@@ -257,7 +263,17 @@ class Process(ABC):
     def _exit_now(self, exit_code: int) -> None:
         os._exit(exit_code)
 
+    def _audit_life(self, operation: str, result: str) -> None:
+        """The server starts or stops: an event for the audit log, if there is one."""
+        if self.config.audit_enabled:
+            self.audit(audit.server_event(audit.user_of(self.environment()), operation, result))
+
+    def start_failed(self) -> None:
+        """The server could not begin to serve."""
+        self._audit_life("serverStart", audit.FAILURE)
+
     def _finish(self, exit_code: int) -> None:
         if not self._done.done():
+            self._audit_life("serverStop", audit.INVOKED)
             self.exit_code = exit_code
             self._done.set_result(None)

@@ -19,6 +19,7 @@ from zkserver.runtime.process import (
     Process,
 )
 from zkserver.runtime.restoring import Incoming, RestoreError
+from zkserver.server import audit
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.run import Batch
 from zkserver.server.server import Server
@@ -97,7 +98,8 @@ class StandaloneProcess(Process):
             machine.wall_ms,
             stats=self.stats,
         )
-        self._pipeline = server.pipeline = Pipeline(server)
+        kind = audit.audited(Pipeline, self.config.audit_enabled)
+        self._pipeline = server.pipeline = kind(server)
         return server
 
     async def replace_database(self, incoming: Incoming, tree: DataTree) -> None:

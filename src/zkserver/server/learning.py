@@ -198,7 +198,10 @@ class LearnerPipeline:
                 done += self._answered(connection)
         count = len(entries)
         stats.learner_commits += count
-        stats.record_write(txn[4], txn[5], count)
+        stats.unsampled_writes += count
+        if self._done_ms != stats.writes_sampled_ms:
+            stats.writes_sampled_ms = self._done_ms
+            stats.sample_write(txn)
         age_ms = max(server.wall_ms() - txn[3], 0)
         stats.propagation.record(count, age_ms)
         stats.commit_propagation.record(count, age_ms)

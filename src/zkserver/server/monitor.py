@@ -154,6 +154,9 @@ def _bytes_limit(track: quota.StatsTrack) -> int:
 def _counters(stats: ServerStats, large_rejected: int) -> Iterator[Metric]:
     counters = {
         "snapshot_error_count": stats.snapshot_errors,
+        "snapshot_rate_limited_count": stats.rate_limited["snapshot"],
+        "restore_error_count": stats.restore_errors,
+        "restore_rate_limited_count": stats.rate_limited["restore"],
         "looking_count": stats.lookings,
         "diff_count": stats.diffs_sent,
         "snap_count": stats.trees_sent,
@@ -186,10 +189,12 @@ def _counters(stats: ServerStats, large_rejected: int) -> Iterator[Metric]:
 
 
 def _summaries(stats: ServerStats) -> Iterator[Metric]:
+    stats.settle()
     fired = stats.watches_fired
     summaries = {
         "fsynctime": stats.fsync,
         "snapshottime": stats.snapshot_time,
+        "restore_time": stats.restores,
         "dbinittime": stats.database_load,
         "startup_txns_loaded": stats.startup_txns,
         "follower_sync_time": stats.follower_sync,

@@ -87,6 +87,9 @@ class Pipeline:
         self.idle = True
         # When the batch that is being answered was on disk, or a quorum had it.
         self._done_ms = 0
+        # How many of its writes took this long, and are not in the figures yet.
+        self._updates = 0
+        self._updates_ms = 0
 
     def submit(
         self, connection: Connection, kind: int, cxid: int, data: bytes, start: int, stop: int
@@ -195,7 +198,8 @@ class Pipeline:
         """The batch is on disk: apply it, answer it, let the reads behind it go."""
         done = count = len(batch.entries)
         now_ms = self._done_ms = self.server.now_ms()
-        self.server.stats.log_queue_and_flush.record(count, now_ms - batch.runs[0].since_ms)
+        if count:
+            self.server.stats.log_queue_and_flush.record(count, now_ms - batch.runs[0].since_ms)
         for run in batch.runs:
             done += self._finish(run)
         self._account(count, done)
@@ -215,7 +219,10 @@ class Pipeline:
             )
         self._applied_zxid = self._apply_run(run, connection)
         stats = server.stats
-        stats.sample_writes(run.writes)
+        stats.unsampled_writes += len(run.writes)
+        if self._done_ms != stats.writes_sampled_ms:
+            stats.writes_sampled_ms = self._done_ms
+            stats.sample_writes(run.writes)
         if run.large_bytes:
             server.large_requests.end(run.large_bytes)
         if connection is None or connection.phase != OPEN:
@@ -226,7 +233,10 @@ class Pipeline:
         if waiting and (waiting[0] is run or not is_whole):
             connection.answered += len(run.writes)
             elapsed_ms = self._done_ms - run.since_ms
-            stats.updates.record(len(run.writes), elapsed_ms)
+            if elapsed_ms != self._updates_ms:
+                self._record_updates()
+                self._updates_ms = elapsed_ms
+            self._updates += len(run.writes)
             if is_whole:
                 waiting.popleft()
                 if waiting:
@@ -239,10 +249,17 @@ class Pipeline:
     def _account(self, commits: int, done: int) -> None:
         """So many transactions were applied, and so many requests are answered."""
         server = self.server
+        self._record_updates()
         self.prep.applied(self._applied_zxid)
         server.stats.commits += commits
         server.in_flight -= done
         server.flush_connections()
+
+    def _record_updates(self) -> None:
+        """Put the latencies of writes into the figures: equal ones as one record."""
+        if self._updates:
+            self.server.stats.updates.record(self._updates, self._updates_ms)
+            self._updates = 0
 
     def _apply_run(self, run: Run, connection: Connection | None) -> int:
         """Apply the transactions of a run and put the replies out; the zxid of the last one."""

@@ -39,6 +39,9 @@ class Host(Protocol):
     def report(self, event: str, **facts: object) -> None:
         """One line for the log."""
 
+    def audit(self, fields: Mapping[str, str]) -> None:
+        """One event for the audit log; its fields in their order."""
+
     def random(self) -> float:
         """A number from 0 up to 1."""
 

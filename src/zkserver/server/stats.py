@@ -7,10 +7,10 @@ batch, per sync, per connection. Names are given to the figures by `server.monit
   goes on from role to role, as Java's ServerMetrics does. `reset` (the word srst) starts all.
 * Latencies are in whole ms. Reads of a chunk are one record: from the chunk's arrival to the hand
   over of its answers. Writes of a run are one: from the arrival of the first to their answers.
-* Requests by namespace (the first name of the path) are sampled: of each chunk, and of each run
-  of writes, one request is looked at and stands for all. Which one is drawn by the golden ratio,
-  so in the long run each place in a chunk has its share; a client that waits for each answer is
-  counted exactly.
+* Requests by namespace (the first name of the path) are sampled: at most once a ms one read and
+  one write are looked at, and stand for all since the last one. Which one of a chunk or run is
+  drawn by the golden ratio, so in the long run each place has its share. A server with a request
+  a ms or less counts exactly, a busy one loses no time over it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 
 from zkserver.base import opcodes as op
 from zkserver.base.stat import STAT
+from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.summaries import Percentiles, Summary, SummarySet
 from zkserver.tree import watches
 
 if TYPE_CHECKING:
-    from zkserver.prep.prep import Prepared
+    from zkserver.jute.txns import Txn
     from zkserver.tree.tree import DataTree
 
 _unpack_int = Struct(">i").unpack_from
@@ -123,9 +124,17 @@ class ServerStats:
         self.snapshots = 0
         self.snapshot_errors = 0
         self.digest_mismatches = 0
+        # Databases that an operator gave and that could not be taken; commands that came too soon.
+        self.restore_errors = 0
+        self.rate_limited = {"snapshot": 0, "restore": 0}
         # Writes that a quota has refused, by namespace.
         self.quota_refusals: dict[bytes, int] = {}
+        # Sampling: when it was last done, and what came since.
         self._draws = 0
+        self.reads_sampled_ms = self.writes_sampled_ms = -1
+        self.unsampled_writes = 0
+        # Reads that took less than a ms, and are not in the summary yet.
+        self.quick_reads = self._reads_sampled = 0
 
     def _begin_summaries(self) -> None:
         self.reads = Percentiles()
@@ -135,6 +144,7 @@ class ServerStats:
         self.log_flush = Percentiles()
         self.log_queue_and_flush = Percentiles()
         self.snapshot_time = Summary()
+        self.restores = Summary()
         self.database_load = Summary()
         self.startup_txns = Summary()
         self.token_deficit = Summary()
@@ -191,16 +201,28 @@ class ServerStats:
         self._draws = draw = (self._draws + _GOLDEN) & _MASK16
         return draw * count >> 16
 
-    def sample_reads(self, chunk: bytes, count: int, tree: DataTree) -> None:
-        """Of the `count` requests that `chunk` begins with, count one by its namespace if it reads.
+    def settle(self) -> None:
+        """Put what was counted by itself into the summaries; before somebody reads them."""
+        count, self.quick_reads = self.quick_reads, 0
+        if count:
+            self.reads.record(count, 0)
 
-        If it does not, nothing is counted: in the long run that is right.
+    def sample_reads(self, chunk: bytes, count: int, tree: DataTree) -> None:
+        """Of the `count` requests that `chunk` begins with, count one read by its namespace.
+
+        It stands for all reads since the last one. A ping has no namespace, and stands for pings.
         """
+        answered = self.reads.count + self.quick_reads
+        weight, self._reads_sampled = answered - self._reads_sampled, answered
         position = 0
-        if count > 1:
-            for _ in range(self._draw(count)):
-                position += 4 + _unpack_int(chunk, position)[0]
+        skipped = self._draw(count) if count > 1 else 0
+        for _ in range(skipped):
+            position += 4 + _unpack_int(chunk, position)[0]
         kind = _unpack_int(chunk, position + _KIND_AT)[0]
+        while kind in WRITES and skipped + 1 < count:
+            skipped += 1
+            position += 4 + _unpack_int(chunk, position)[0]
+            kind = _unpack_int(chunk, position + _KIND_AT)[0]
         if kind not in _READS:
             return
         start = position + _BODY_AT + 4
@@ -216,16 +238,19 @@ class ServerStats:
             size += len(node.data)
         end = path.find(b"/", 1)
         name = path[1:end] if end > 0 else path[1:]
-        self.reads_by_namespace.record(name, count, size)
+        self.reads_by_namespace.record(name, weight, size)
 
     def sample_writes(self, writes: Sequence[Prepared]) -> None:
-        """Of applied txns, count one by its namespace, for all."""
+        """Of applied txns, count one by its namespace, for all since the last one."""
         count = len(writes)
-        _, _, _, _, kind, body = writes[self._draw(count) if count > 1 else 0][0]
-        self.record_write(kind, body, count)
+        self.sample_write(writes[self._draw(count) if count > 1 else 0][0])
 
-    def record_write(self, kind: int, body: object, count: int) -> None:
-        """Txns of this type and body were applied; see `jute.txns`."""
+    def sample_write(self, txn: Txn) -> None:
+        """Count this txn by its namespace, for all since the last one."""
+        weight, self.unsampled_writes = self.unsampled_writes, 0
+        self._record_write(txn[4], txn[5], weight)
+
+    def _record_write(self, kind: int, body: object, count: int) -> None:
         if not isinstance(body, tuple):
             return
         if kind in _WRITES:
@@ -236,7 +261,7 @@ class ServerStats:
             self.writes_by_namespace.record(namespace_of(path), count, size)
         elif kind == op.MULTI and all(part[0] != op.ERROR for part in body):
             for part in body:
-                self.record_write(part[0], part[1], count)
+                self._record_write(part[0], part[1], count)
 
 
 def namespace_of(path: bytes) -> bytes:

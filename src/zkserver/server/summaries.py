@@ -1,10 +1,10 @@
 """Distributions of whole numbers (ms, bytes, counts) under Java's two kinds of summary.
 
-* `Summary` (Java: BASIC) keeps count, sum, least and most: avg_, min_, max_, cnt_, sum_.
-* `Percentiles` (Java: ADVANCED) keeps a histogram as well: p50_, p95_, p99_, p999_. Java draws
-  4,096 values at random for these. Here every value is counted, in buckets that are exact below
-  64 and at most 1/32 of their values wide above: a percentile is the bottom of its bucket, so it
-  is off by 3 % at most and needs no chance. All values since the start (or the word srst) count.
+* `Summary` (Java: BASIC) is shown by count, sum, least and most: avg_, min_, max_, cnt_, sum_.
+* `Percentiles` (Java: ADVANCED) by p50_, p95_, p99_, p999_ as well. Java draws 4,096 values at
+  random for these. Here every value is counted, in buckets that are exact below 64 and at most
+  1/32 of their values wide above: a percentile is the bottom of its bucket, so it is off by 3 % at
+  most and needs no chance. All values since the start (or the word srst) count.
 * `SummarySet` has one summary per key, a namespace or a server; after `KEYS_LIMIT` keys, new ones
   are not counted, because clients choose the names.
 
@@ -23,45 +23,18 @@ _EXACT = 1 << _EXACT_BITS
 
 
 class Summary:
-    """Count, sum, least and most of values that are 0 or more; all 0 before the first."""
+    """Count, sum, least, most and histogram of values that are 0 or more; all 0 at first."""
 
-    __slots__ = ("count", "largest", "smallest", "total")
+    __slots__ = ("_buckets", "count", "largest", "smallest", "total")
+
+    # What of the histogram Prometheus is shown.
+    quantiles: tuple[float, ...] = (0.5,)
 
     def __init__(self) -> None:
         self.count = 0
         self.total = 0
         self.largest = 0
         self.smallest = 0
-
-    def record(self, count: int, value: int) -> None:
-        """`value` was measured, `count` times."""
-        if value > self.largest:
-            self.largest = value
-        if value < self.smallest or not self.count:
-            self.smallest = value
-        self.count += count
-        self.total += value * count
-
-    def average(self) -> float:
-        """The mean, rounded to four digits as Java prints it."""
-        return round(self.total / self.count, 4) if self.count else 0.0
-
-    def rows(self, name: str) -> Iterator[tuple[str, float]]:
-        """The rows of `mntr` for the metric `name`, in Java's order."""
-        yield f"avg_{name}", self.average()
-        yield f"min_{name}", self.smallest
-        yield f"max_{name}", self.largest
-        yield f"cnt_{name}", self.count
-        yield f"sum_{name}", self.total
-
-
-class Percentiles(Summary):
-    """A `Summary` that also knows how its values are spread; see the module's docstring."""
-
-    __slots__ = ("_buckets",)
-
-    def __init__(self) -> None:
-        super().__init__()
         # How many values a bucket has, by its least value.
         self._buckets: dict[int, int] = {}
 
@@ -79,6 +52,10 @@ class Percentiles(Summary):
         buckets = self._buckets
         buckets[value] = buckets.get(value, 0) + count
 
+    def average(self) -> float:
+        """The mean, rounded to four digits as Java prints it."""
+        return round(self.total / self.count, 4) if self.count else 0.0
+
     def percentile(self, share: float) -> int:
         """The value that this share of all values (0 to 1) is at or below; 0 without any."""
         left = share * self.count
@@ -87,6 +64,22 @@ class Percentiles(Summary):
             if left <= 0:
                 return value
         return 0
+
+    def rows(self, name: str) -> Iterator[tuple[str, float]]:
+        """The rows of `mntr` for the metric `name`, in Java's order."""
+        yield f"avg_{name}", self.average()
+        yield f"min_{name}", self.smallest
+        yield f"max_{name}", self.largest
+        yield f"cnt_{name}", self.count
+        yield f"sum_{name}", self.total
+
+
+class Percentiles(Summary):
+    """A `Summary` that shows its percentiles in `mntr`, too."""
+
+    __slots__ = ()
+
+    quantiles = (0.5, 0.9, 0.99)
 
     def rows(self, name: str) -> Iterator[tuple[str, float]]:
         """The rows of `mntr` for the metric `name`, in Java's order."""
