@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.admin.inside import Inside, raw
+from tests.admin.inside import Inside, raw, run
 from zkserver.admin.commands import COMMANDS, NAMES
 from zkserver.admin.json_text import text_of
 
@@ -76,7 +76,7 @@ def test_every_command_has_apaches_keys(tmp_path: Path) -> None:
                 assert not extra or name == "system_properties", (name, extra)
             await asyncio.to_thread(client.stop)
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_what_is_shown_is_what_the_words_say(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_what_is_shown_is_what_the_words_say(tmp_path: Path) -> None:
             assert (await inside.ask("stats")).report["server_stats"]["packets_received"] <= 1
             await asyncio.to_thread(client.stop)
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_aliases_list_page_and_unknown_names(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_aliases_list_page_and_unknown_names(tmp_path: Path) -> None:
             assert (await inside.ask("/")).status == 404
             assert (await inside.ask("/favicon.ico")).status == 404
 
-    asyncio.run(check())
+    run(check)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_methods(tmp_path: Path, method: str, path: str, status: int) -> None:
             if status == 405:
                 assert "GET" in answer.headers["Allow"]
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_trace_mask(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_trace_mask(tmp_path: Path) -> None:
             assert (await inside.ask("gtmk")).report["tracemask"] == -5
             assert await inside.word("gtmk") == "-5"
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_no_password_is_shown(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
             assert text.startswith(f"dataDir={tmp_path}\n")
             assert "# a comment on a password=1\n" in text
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_another_url(tmp_path: Path) -> None:
@@ -199,9 +199,9 @@ def test_another_url(tmp_path: Path) -> None:
             assert f'<a href="{command}">' in (await inside.ask(page)).body.decode()
             assert (await inside.ask(command)).report == {"command": "ruok", "error": None}
 
-    asyncio.run(check("/a/b/", "/a/b", "/a/b/ruok"))
-    asyncio.run(check("x", "/x", "/x/ruok"))
-    asyncio.run(check("/", "/", "/ruok"))
+    run(lambda: check("/a/b/", "/a/b", "/a/b/ruok"))
+    run(lambda: check("x", "/x", "/x/ruok"))
+    run(lambda: check("/", "/", "/ruok"))
 
 
 def test_others_add_routes(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_others_add_routes(tmp_path: Path) -> None:
                 inside.admin.port or 0, b"GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             )
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_the_text_is_apaches() -> None:

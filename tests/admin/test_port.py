@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
 
-from tests.admin.inside import ROOT, Inside, raw
+from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.server_process import NotStarted
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.admin.admin_server import AdminServer
@@ -19,10 +18,6 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.runtime.standalone import StandaloneProcess
 
 GET = b"GET /commands/ruok HTTP/1.1\r\nHost: x\r\n"
-
-
-def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(check())
 
 
 @pytest.fixture(name="taken")
