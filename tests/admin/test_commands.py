@@ -233,3 +233,22 @@ def test_the_text_is_apaches() -> None:
         '  "ids" : [ 1, 2 ],\n  "empty" : { },\n  "error" : null,\n  "yes" : true,\n'
         '  "average" : 0.5\n}'
     )
+
+
+def test_a_proxys_word_for_the_address_counts_only_where_it_is_trusted(tmp_path: Path) -> None:
+    from kazoo.client import KazooClient
+    from kazoo.security import make_acl
+
+    async def check(trusts: str, status: int) -> None:
+        line = f"IPAuthenticationProvider.usexforwardedfor={trusts}"
+        async with Inside(tmp_path / trusts, line, "admin.rateLimiterIntervalInMS=0") as inside:
+            client = KazooClient(f"127.0.0.1:{inside.client_port}")
+            await asyncio.to_thread(client.start)
+            acl = [make_acl("ip", "10.9.8.7", all=True)]
+            await asyncio.to_thread(client.set_acls, "/", acl)
+            headers = {"Authorization": "ip", "X-Forwarded-For": "10.9.8.7, 10.0.0.1"}
+            assert (await inside.ask("snapshot", headers=headers)).status == status
+            await asyncio.to_thread(client.stop)
+
+    run(lambda: check("true", 200))
+    run(lambda: check("false", 403))
