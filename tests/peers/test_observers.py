@@ -172,6 +172,17 @@ def test_followers_serve_observers(tmp_path: Path, kinds: str) -> None:
         assert_equal_directories(ensemble)
 
 
+def test_a_session_that_only_pings_lives_behind_a_follower(tmp_path: Path) -> None:
+    with many_hosts(tmp_path, "zzzz") as ensemble:
+        client = new_session(ensemble.server(OBSERVER).port, 1500)
+        until_s = time.monotonic() + 3
+        while time.monotonic() < until_s:
+            client.ping()
+            time.sleep(0.1)  # the client's pace
+        assert client.call(wire.CREATE, wire.create_request("/alive"))["err"] == 0
+        client.close_session()
+
+
 def test_an_observer_that_takes_nothing_is_dropped_and_comes_again(tmp_path: Path) -> None:
     with many_hosts(tmp_path, "zzzz", syncLimit="200", **{"observerMaster.sizeLimit": "100000"}) as all_:
         observer, master = all_.server(OBSERVER), all_.server(master_of(all_))
