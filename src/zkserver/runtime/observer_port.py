@@ -9,19 +9,17 @@ What its bytes mean is the affair of `server.observing` and `zab.observer_master
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from functools import partial
 
 from zkserver.base.config import Config
 from zkserver.runtime import logs, peer_settings, quorum_port
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.quorum_links import QuorumLinks
 from zkserver.runtime.quorum_port import QuorumLink
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
 from zkserver.server.observing import ObserverService
 from zkserver.server.peer_words import PeerFacts
-from zkserver.storage import tree_stream
 from zkserver.storage.layout import Layout
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.zab.observer_master import ObserverMaster
@@ -48,11 +46,9 @@ class ObserverPort:
         self._layout = Layout.of(config.data_dir, config.data_log_dir)
         self._database = database
         self._facts = facts
-        self._service: ObserverService | None = None
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[asyncio.AbstractServer] = []
-        self._links: dict[int, QuorumLink] = {}
-        self._last_link = 0
+        self.links = QuorumLinks(loop, machine, database)
 
     def open(self, role: LeaderRole | LearnerRole) -> None:
         """A role serves clients now: if it is a follower, and has the port, observers too."""
@@ -70,7 +66,7 @@ class ObserverPort:
             LogFiles(self._machine.disk, self._layout),
             self._machine.now_ms(),
         )
-        self._service = role.observers = ObserverService(core, role, self)
+        self.links.user = role.observers = ObserverService(core, role, self)
         facts.observers = lambda: core.observers
         self._task = self._loop.create_task(self._listen())
 
@@ -78,12 +74,10 @@ class ObserverPort:
         """The follower's role is over: observers look for another master."""
         if self._task is not None:
             self._task.cancel()
-        self._service = self._task = self._facts.observers = None
+        self._task = self._facts.observers = None
         for listener in self._listeners:
             listener.close()
-        links, self._links = self._links, {}
-        for link in links.values():
-            link.hang_up()
+        self.links.close()
         self._listeners.clear()
 
     async def _listen(self) -> None:
@@ -109,54 +103,9 @@ class ObserverPort:
 
     # Host of the service
 
-    def transmit(self, link: int, data: bytes) -> None:
-        """Bytes for an observer."""
-        if link in self._links:
-            self._links[link].write(data)
-
-    def transmit_tree(self, link: int) -> None:
-        """The tree as it is now."""
-        if link in self._links:
-            database = self._database
-            pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
-            self._machine.send_tree(self._loop, self._links[link], pieces)
-
-    def hang_up(self, link: int, reason: str) -> None:
-        """Close an observer's link."""
-        log.info("closing an observer's link", link=link, reason=reason)
-        there = self._links.pop(link, None)
-        if there is not None:
-            there.hang_up()
-
     def note(self, line: str) -> None:
         """A line for the log."""
         log.info(line)
 
-    def waiting_bytes(self) -> Mapping[int, int]:
-        """What each link has been given and not sent yet."""
-        return {number: link.waiting_bytes for number, link in self._links.items()}
-
-    # Links
-
     def _make_link(self) -> QuorumLink:
-        self._last_link += 1
-        no_delay = self._config.leader_no_delay
-        return QuorumLink(
-            self._last_link, self._opened, self._received, self._lost, no_delay=no_delay
-        )
-
-    def _opened(self, link: QuorumLink) -> None:
-        if self._service is None:
-            link.hang_up()
-            return
-        self._links[link.number] = link
-        self._service.link_up(link.number)
-
-    def _received(self, number: int, data: bytes) -> None:
-        if self._service is not None:
-            self._service.receive(number, data)
-
-    def _lost(self, number: int, reason: str) -> None:
-        if self._links.pop(number, None) is not None and self._service is not None:
-            log.info("an observer is gone", link=number, reason=reason)
-            self._service.link_down(number)
+        return self.links.make_to_learner(no_delay=self._config.leader_no_delay)

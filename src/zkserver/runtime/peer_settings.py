@@ -6,6 +6,11 @@ from zkserver.base.config import Config
 from zkserver.election.election import Timing
 from zkserver.zab.settings import LeaderSettings, LearnerSettings
 
+WHY_NOT_RESTORE = (
+    "a server of an ensemble takes another database only while it is down, or its history would "
+    "not be that of the others: see docs/admin.md"
+)
+
 
 def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSettings:
     """What a leader is told; `config_text` is what NEWLEADER carries."""
@@ -24,6 +29,14 @@ def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSetti
     )
 
 
+def of_election(config: Config) -> Timing:
+    """How often an election repeats itself."""
+    return Timing(
+        shortest_interval_ms=config.min_notification_interval_ms,
+        longest_interval_ms=config.max_notification_interval_ms,
+    )
+
+
 def of_learner(config: Config, server_id: int, *, is_observer: bool) -> LearnerSettings:
     """What a learner is told."""
     return LearnerSettings(
@@ -36,14 +49,6 @@ def of_learner(config: Config, server_id: int, *, is_observer: bool) -> LearnerS
         config.sync_enabled
         if config.observer_sync_enabled is None
         else config.observer_sync_enabled,
-    )
-
-
-def timing(config: Config) -> Timing:
-    """How long an election waits for votes."""
-    return Timing(
-        shortest_interval_ms=config.min_notification_interval_ms,
-        longest_interval_ms=config.max_notification_interval_ms,
     )
 
 

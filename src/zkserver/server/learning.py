@@ -54,6 +54,8 @@ class LearnerPipeline:
         self.mode = mode
         self._database = database
         self._run: Forwards | None = None
+        # When the txns that are being applied came.
+        self._done_ms = 0
         # What the leader is to be asked when the turn ends, and where its syncs wait.
         self._asks: list[Packet] = []
         self._barriers: list[Run | Asker] = []
@@ -184,8 +186,9 @@ class LearnerPipeline:
     def committed(self, entries: Sequence[Entry]) -> None:
         """Apply committed txns in order, and answer those that are waited for here."""
         server = self.server
-        tree = server.tree
+        tree, stats = server.tree, server.stats
         done = 0
+        self._done_ms = server.now_ms()
         for zxid, entry in entries:
             try:
                 txn, digest = txns.decode(entry)
@@ -206,7 +209,15 @@ class LearnerPipeline:
                 connection.out += reply(txn[1], zxid, txn[4], result)
                 connection.answered += 1
                 done += self._answered(connection)
-        server.stats.commits += len(entries)
+        count = len(entries)
+        stats.learner_commits += count
+        stats.unsampled_writes += count
+        if self._done_ms != stats.writes_sampled_ms:
+            stats.writes_sampled_ms = self._done_ms
+            stats.sample_write(txn)
+        age_ms = max(server.wall_ms() - txn[3], 0)
+        stats.propagation.record(count, age_ms)
+        stats.commit_propagation.record(count, age_ms)
         server.in_flight -= done
         server.flush_connections()
 
@@ -230,14 +241,21 @@ class LearnerPipeline:
             return 0
         cxid = run.cxids.popleft()
         if run.cxids:
+            run.answered += 1
             return 1
+        stats = self.server.stats
+        elapsed_ms = self._done_ms - run.since_ms
+        stats.updates.record(run.answered + 1, elapsed_ms)
         connection.waiting.popleft()
         if run is self._run:
             self._run = None
         if run.large_bytes:
             self.server.large_requests.end(run.large_bytes)
         connection.note_request(cxid, run.kind, run.since_ms)
-        return 1 + connection.serve_waiting()
+        served = connection.serve_waiting()
+        if served:
+            stats.reads.record(served, elapsed_ms)
+        return 1 + served
 
 
 def _is_next(connection: Connection, cxid: int) -> bool:
@@ -272,16 +290,16 @@ class LearnerRole(Role):
         self._heard_ms = host.now_ms()
         self.observers: Observers | None = None
 
-    def link_up(self) -> None:
+    def link_up(self, _link: int) -> None:
         """The link to the leader stands."""
         self._perform(self.core.link_up())
 
-    def link_down(self, reason: str) -> None:
+    def link_down(self, _link: int, reason: str) -> None:
         """The link broke, or could not be had."""
         if not self.has_ended:
             self._perform(self.core.link_down(reason))
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, link: int, data: bytes) -> None:
         """Bytes of the leader."""
         if self.has_ended:
             return
@@ -297,15 +315,16 @@ class LearnerRole(Role):
                     break
                 self._receive_packets(found)
         except LinkError as error:
-            self.link_down(str(error))
+            self.link_down(link, str(error))
         except SnapshotError as error:
-            self.link_down(f"the leader's tree does not read: {error}")
+            self.link_down(link, f"the leader's tree does not read: {error}")
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
-        start = 0
+        start = proposals = 0
         for place, packet in enumerate(found, 1):
             kind, zxid, entry, _ = packet
+            proposals += kind == PacketType.PROPOSAL
             if kind in _CARRYING and (entry is None or txns.claimed_zxid(entry) != zxid):
                 # It would be on disk before anybody reads it.
                 raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
@@ -314,6 +333,11 @@ class LearnerRole(Role):
                 self._perform(self.core.received(found[start:place]))
                 start = place
         last = found[-1]
+        if last.type == PacketType.PROPOSAL and last.data is not None:
+            # They come in runs; the one that was made last stands for all.
+            age_ms = max(self.host.wall_ms() - txns.peek_time_ms(last.data), 0)
+            self.host.stats.proposal_latency.record(proposals, age_ms)
+        self.host.stats.proposals_received += proposals
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
             self._tree_zxid = last.zxid
             tree = self.database.make_tree()

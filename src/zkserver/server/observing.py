@@ -24,17 +24,21 @@ from zkserver.zab.effects import Effects, Entry
 from zkserver.zab.observer_master import ObserverMaster
 
 
-class ObserverHost(LinkHost, Protocol):
-    """What the service asks of the process around it."""
-
-    def hang_up(self, link: int, reason: str) -> None:
-        """Close an observer's link, with one line."""
-
-    def note(self, line: str) -> None:
-        """A line for the log."""
+class ObserverLinks(LinkHost, Protocol):
+    """Who has the links to observers."""
 
     def waiting_bytes(self) -> Mapping[int, int]:
         """What each link has been given and not sent yet."""
+
+
+class ObserverHost(Protocol):
+    """What the service asks of the process around it."""
+
+    @property
+    def links(self) -> ObserverLinks: ...
+
+    def note(self, line: str) -> None:
+        """A line for the log."""
 
 
 class _Observer(Asker):
@@ -67,9 +71,10 @@ class ObserverService:
         self._rests[link] = b""
         self._perform(self.core.link_up(link))
 
-    def link_down(self, link: int) -> None:
+    def link_down(self, link: int, reason: str) -> None:
         """An observer's link broke."""
         if self._rests.pop(link, None) is not None:
+            self._host.note(f"the observer of link {link} is gone: {reason}")
             self._perform(self.core.link_down(link))
 
     def receive(self, link: int, data: bytes) -> None:
@@ -80,8 +85,8 @@ class ObserverService:
         try:
             found, self._rests[link] = packets.parse(rest + data if rest else data)
         except LinkError as error:
-            self.link_down(link)
-            self._host.hang_up(link, str(error))
+            self.link_down(link, str(error))
+            self._host.links.hang_up(link, str(error))
             return
         if found:
             self._perform(self.core.received(link, found))
@@ -92,7 +97,7 @@ class ObserverService:
 
     def applied(self, entries: list[Entry]) -> None:
         """The follower's tree has these."""
-        self._perform(self.core.applied(entries, self._host.waiting_bytes()))
+        self._perform(self.core.applied(entries, self._host.links.waiting_bytes()))
 
     def answer(self, tell: Callable[[ObserverMaster], Effects]) -> None:
         """The leader has answered what an observer asked."""
@@ -102,10 +107,10 @@ class ObserverService:
         host = self._host
         for line in out.notes:
             host.note(line)
-        transmit(host, out.send)
+        transmit(host.links, out.send)
         for link, reason in out.closed:
             self._rests.pop(link, None)
-            host.hang_up(link, reason)
+            host.links.hang_up(link, reason)
         if self._follower.server is None:
             return
         for session_id, timeout_ms in out.touched:

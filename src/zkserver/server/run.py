@@ -34,12 +34,16 @@ class Run:
 
 
 class Forwards(Run):
-    """Writes of one connection that the leader was sent; `cxids` are those not yet answered."""
+    """Writes of one connection that the leader was sent; `cxids` are those not yet answered.
 
-    __slots__ = ("cxids",)
+    `answered` counts the others.
+    """
+
+    __slots__ = ("answered", "cxids")
 
     def __init__(self, connection: Connection | None, since_ms: int) -> None:
         super().__init__(connection, since_ms)
+        self.answered = 0
         self.cxids: deque[int] = deque()
 
     def __len__(self) -> int:

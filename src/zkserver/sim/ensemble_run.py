@@ -270,9 +270,6 @@ class EnsembleRun:
             return
         host.exit_codes.append(exit_code)
         asked = exit_code == ExitCode.EXECUTION_FINISHED
-        if exit_code == ExitCode.QUORUM_PACKET_ERROR:
-            self._empty_when_safe(host)
-            return
         if not asked and name not in self.excused:
             self.stuck.append(f"{name} ended by itself with exit code {exit_code}")
         # What a failed sync has left in memory is not to be trusted.
@@ -283,22 +280,14 @@ class EnsembleRun:
         self.restart_later(host)
 
     def may_lose_disk(self, host: PeerHost) -> bool:
-        """Whether the other voters are a quorum, and none of them has lost its disk."""
-        others = [int(each.host[1:]) for each in self.voters if each is not host]
-        is_enough = verifier_of(host.config.membership).is_quorum(others)
+        """Whether the other voters are a quorum, and have not lost their disk or given it up."""
+        others = [each for each in self.voters if each is not host and not each.is_emptied]
+        verifier = verifier_of(host.config.membership)
+        is_enough = verifier.is_quorum([int(each.host[1:]) for each in others])
         return is_enough and self.wiped is None
 
-    def _empty_when_safe(self, host: PeerHost) -> None:
-        """Its history cannot be cut back: it is emptied as soon as a quorum of others serves."""
-        others = [int(each.host[1:]) for each in self.voters if each.is_serving]
-        if not verifier_of(host.config.membership).is_quorum(others):
-            self.world.network.at(self.world.loop.time() + 1.0, self._empty_when_safe, host)
-            return
-        self.empty_disk(host)
-        self.restart_later(host)
-
     def empty_disk(self, host: PeerHost) -> None:
-        """What an operator does with a disk that is bad, or a history that cannot be cut back.
+        """What an operator does with a disk that is bad.
 
         The server says that it has no database, and gets one before it votes again.
         """
