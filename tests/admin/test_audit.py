@@ -262,3 +262,14 @@ def test_without_the_setting_nothing_is_on_the_way() -> None:
     assert audited(Pipeline, False) is Pipeline
     assert audited(Pipeline, True) is AuditedTxns
     assert issubclass(audited(LearnerPipeline, True), LearnerPipeline)
+
+
+def test_a_client_may_ask_for_the_deletion_of_a_container() -> None:
+    """The request is meant for servers alone, but any client can send it."""
+    auditor = Auditor()
+    auditor.tell(op.CREATE_CONTAINER, wire.create_request("/c", flags=4))
+    record = wire.path_request("/c")
+    found = auditor.tell(op.DELETE_CONTAINER, record) + auditor.tell(op.DELETE_CONTAINER, record)
+    assert [(event["operation"], event["znode"], event["result"]) for event in found] == [
+        ("delete", "/c", "success"), ("delete", "/c", "failure")
+    ]

@@ -96,6 +96,9 @@ def events(asked: Asked, txn: Txn) -> list[Fields]:
         fields = decode_record(asked.kind, asked.body)
     except JuteError:
         return []
+    if asked.kind == op.DELETE_CONTAINER:
+        # Its record is a path alone.
+        fields = (fields,)
     if asked.kind == op.MULTI:
         parts = body if isinstance(body, tuple) else ()
         if kind == op.ERROR or any(part[0] == op.ERROR for part in parts):
