@@ -203,6 +203,22 @@ def test_a_body_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
     run(check)
 
 
+def test_a_body_that_does_not_unpack(tmp_path: Path) -> None:
+    """It says that it is packed, and is not: aiohttp finds that out."""
+
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            answer = await raw(
+                inside.admin.port or 0,
+                b"POST /commands/restore HTTP/1.1\r\nHost: x\r\nAuthorization: digest root:pw\r\n"
+                b"Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\n0123456789",
+            )
+            assert b"the body broke off" in answer
+            assert inside.process.stats.restore_errors == 1
+
+    run(check)
+
+
 def test_without_a_body(tmp_path: Path) -> None:
     async def check() -> None:
         async with Inside(tmp_path) as inside:

@@ -20,6 +20,7 @@ from zkserver.admin.json_text import text_of
 from zkserver.admin.transfers import Transfers
 from zkserver.admin.view import View
 from zkserver.runtime.client_port import plain_address
+from zkserver.runtime.line_limit import LineLimit
 from zkserver.runtime.logs import get_log
 from zkserver.server.reports import Report
 from zkserver.server.server import Server
@@ -76,6 +77,7 @@ class _Commands:
         self._view = view
         self._config = view.process.config
         self._transfers = Transfers(view, now_ms)
+        self._refusals = LineLimit(view.process.now_ms)
         self._url = "/" + self._config.admin_command_url.strip("/")
 
     def add_to(self, app: web.Application) -> None:
@@ -132,12 +134,15 @@ class _Commands:
 
     def _note(self, request: web.Request, command: Command, server: Server, reason: str) -> None:
         server.stats.auth_failures += 1
-        log.warn(
-            "admin command refused",
-            command=command.name,
-            client=str(request.remote),
-            reason=reason,
-        )
+        left_out = self._refusals.admit(command.name)
+        if left_out is not None:
+            log.warn(
+                "admin command refused",
+                command=command.name,
+                client=str(request.remote),
+                reason=reason,
+                **({"lines_left_out": left_out} if left_out else {}),
+            )
 
     def _caller(self, request: web.Request) -> Caller:
         address = access.client_address(

@@ -1,4 +1,6 @@
-"""The admin server's listener: plain and TLS on one port, and no connection that idles for ever.
+"""The listener of the admin server and of the metrics: no connection idles there for ever.
+
+Plain HTTP and TLS may share a port.
 
 It accepts by itself, to look at the first byte of a connection without taking it: a TLS handshake
 begins with 0x16, which no HTTP request does. Then a `Guard` stands between the transport and

@@ -156,7 +156,7 @@ class Transfers:
                     piece = await anext(pieces, b"")
             except TimeoutError as error:
                 raise RestoreError(f"nothing came for {limit_ms} ms") from error
-            except web.PayloadAccessError as error:
+            except (web.PayloadAccessError, web.RequestPayloadError) as error:
                 raise RestoreError("the body broke off") from error
             if not piece:
                 return
