@@ -273,3 +273,28 @@ def test_a_metrics_connection_that_says_nothing(
             await metrics.stop()
 
     run(check)
+
+
+@pytest.mark.parametrize("loop_factory", [None, _loop_factory()])
+def test_an_error_of_the_http_library_under_tls_concerns_one_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop_factory: Any
+) -> None:
+    """There the loop knows the TLS protocol alone, and not whose the exception is."""
+    from tests.admin.test_tls import CA, lines
+
+    def broken(_handler: object, data: bytes) -> None:
+        raise LookupError(data)
+
+    async def check() -> None:
+        async with Inside(tmp_path, *lines(tmp_path, "admin.portUnification=true")) as inside:
+            inside.tls = CA.client(None, tmp_path)
+            assert (await inside.ask("ruok")).status == 200
+            with monkeypatch.context() as patch:
+                patch.setattr("aiohttp.web.RequestHandler.data_received", broken)
+                with pytest.raises(aiohttp.ClientError):
+                    await inside.ask("ruok")
+            assert (await inside.ask("ruok")).status == 200
+            assert await inside.word("ruok") == "imok"
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(check())

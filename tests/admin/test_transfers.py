@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import weakref
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,24 @@ def test_apaches_snapshot_and_packed_ones_are_read(tmp_path: Path) -> None:
                 assert b"/n0" not in inside.server.tree.nodes
         async with Inside(tmp_path) as inside:
             assert inside.server.tree.nodes[b"/a"].data == b"hello"
+
+    run(check)
+
+
+def test_the_tree_that_was_replaced_is_let_go(tmp_path: Path) -> None:
+    """Also the one of the start; nobody collects cycles among what is old."""
+
+    async def check() -> None:
+        async with Inside(tmp_path, "admin.rateLimiterIntervalInMS=0") as inside:
+            for _ in range(3):
+                old = weakref.ref(inside.server.tree)
+                client = KazooClient(f"127.0.0.1:{inside.client_port}")
+                await asyncio.to_thread(client.start)
+                await asyncio.to_thread(client.get, "/zookeeper", lambda _: None)
+                got = await inside.ask("restore", "POST", headers=ROOT, data=APACHES)
+                assert got.status == 200
+                await asyncio.to_thread(client.stop)
+                assert old() is None
 
     run(check)
 

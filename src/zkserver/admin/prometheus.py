@@ -42,7 +42,7 @@ log = get_log("metrics")
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7000
-# So long a connection may be silent, more than most scrapers are; at most 200 are served at a time (`guarded_http`).
+# So long a connection may be silent: longer than scrapers usually are. 200 are served at a time.
 IDLE_S = 90.0
 
 Around = Callable[["web.Request", Handler], Awaitable["web.StreamResponse"]]

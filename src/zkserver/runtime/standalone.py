@@ -86,6 +86,8 @@ class StandaloneProcess(Process):
         self._active = self.server
         await self._accept(self._make_protocol)
         self._announce("standalone", restored, tree.znode_count())
+        # It goes when another database replaces it, and this coroutine stays.
+        del tree
         log.info("serving", started_in_ms=round(machine.precise_ms() - self.started_ms))
         self.server.close_orphans()
         if restored.txns_replayed:
