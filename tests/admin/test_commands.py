@@ -177,6 +177,8 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
         "ssl.quorum.keyStore.password=sesame1",
         "ssl.keyStore.passwordPath=/a/file",
         "DigestAuthenticationProvider.superDigest = super:sesame2",
+        "ssl.keyStore.pass\\\nword=\\\n  sesame3\\\n# sesame4",
+        "tickTime=\\\n2000",
         "# a comment on a password=1",
     )
 
@@ -188,7 +190,7 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
             assert known["zookeeper.ssl.keyStore.passwordPath"] == "/a/file"
             assert "sesame" not in text + json.dumps(known)
             assert text.startswith(f"dataDir={tmp_path}\n")
-            assert "# a comment on a password=1\n" in text
+            assert text.endswith("tickTime=\\\n2000\n# a comment on a password=1\n")
 
     run(check)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 import weakref
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from kazoo.security import make_acl, make_digest_acl
 from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.histories import describe
 from zkserver.runtime import restoring
-from zkserver.storage import truncation
+from zkserver.storage import purge, truncation
+from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
 
 APACHES = (Path(__file__).parent / "apache_snapshot.bin").read_bytes()
@@ -147,6 +149,40 @@ def test_the_tree_that_was_replaced_is_let_go(tmp_path: Path) -> None:
                 assert got.status == 200
                 await asyncio.to_thread(client.stop)
                 assert old() is None
+
+    run(check)
+
+
+def test_a_purge_and_a_restore_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is restored may be older than all snapshots, and would be the first that a purge takes.
+    """
+
+    async def check() -> None:
+        async with Inside(tmp_path, "admin.rateLimiterIntervalInMS=0") as inside:
+            sent = await inside.ask("snapshot", headers=ROOT)
+            for _ in range(purge.MIN_RETAINED):
+                client = KazooClient(f"127.0.0.1:{inside.client_port}")
+                await asyncio.to_thread(client.start)
+                await asyncio.to_thread(client.stop)
+                await inside.ask("snapshot?streaming=false", headers=ROOT)
+            purges: list[threading.Thread] = []
+            finish = truncation.Replacement.finish
+
+            def meanwhile(replacement: truncation.Replacement, disk: Disk) -> None:
+                thread = threading.Thread(target=inside.process._purging._run)
+                purges.append(thread)
+                thread.start()
+                thread.join(0.1)  # it would be done long before
+                finish(replacement, disk)
+
+            monkeypatch.setattr(truncation.Replacement, "finish", meanwhile)
+            got = await inside.ask("restore", "POST", headers=ROOT, data=sent.body)
+            assert got.status == 200
+            await asyncio.to_thread(purges[0].join)
+            zxid = int(sent.headers["last_zxid"], 16)
+            assert f"snapshot.{zxid:x}" in files_of(tmp_path)
 
     run(check)
 

@@ -114,4 +114,4 @@ class View:
     def system_properties(self) -> Report:
         """Java's properties as they would be, those of the environment among them."""
         known: Mapping[str, str] = self.process.config.properties
-        return reports.properties((self.process.environment() | dict(known)).items())
+        return reports.shown_properties((self.process.environment() | dict(known)).items())

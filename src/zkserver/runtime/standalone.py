@@ -112,7 +112,7 @@ class StandaloneProcess(Process):
         old.close()
         self._snapshots.stop()
         self._snapshots.let_go()
-        self._storage.carry_out(replaced, incoming.job(), closes_log=True)
+        self._storage.carry_out(replaced, self._purging.apart(incoming.job()), closes_log=True)
         await asyncio.shield(replaced)
         self._replaced = None
         self._writing = False

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from zkserver.base import opcodes as op
 from zkserver.base.stat import STAT
 from zkserver.prep.prep import WRITES, Prepared
-from zkserver.server.summaries import Percentiles, Summary, SummarySet
+from zkserver.server.summaries import Percentiles, Summary, SummarySet, may_join
 from zkserver.tree import watches
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class ServerStats:
     def refused_by_quota(self, path: bytes) -> None:
         """A quota has refused a write."""
         name = namespace_of(path)
-        if name in self.quota_refusals or len(self.quota_refusals) < 1000:
+        if name in self.quota_refusals or may_join(self.quota_refusals, name):
             self.quota_refusals[name] = self.quota_refusals.get(name, 0) + 1
 
     def _draw(self, count: int) -> int:
