@@ -112,7 +112,7 @@ class PeerProcess(Process):
         self._times = RoleTimes(self.stats, self.machine.now_ms)
 
     def _make_database(self) -> Database:
-        return Database(self.make_tree, self._committed_log())
+        return Database(self.make_tree, self._committed_log(), self.stats)
 
     def _committed_log(self) -> CommittedLog:
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))

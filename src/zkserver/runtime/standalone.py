@@ -81,7 +81,6 @@ class StandaloneProcess(Process):
                 f"{config.data_log_dir or config.data_dir} and start again",
             )
         self.server = self._open_server(tree, restored.sessions)
-        self.server.stats.digest_mismatches = restored.digest_mismatches
         self._start_storage()
         self._active = self.server
         await self._accept(self._make_protocol)

@@ -101,6 +101,7 @@ class ServerStats:
         self.bytes_received = 0
         self.response_bytes = 0
         self.watch_bytes = 0
+        self.large_rejected = 0
         self.connections_rejected = 0
         self.connections_dropped = 0
         self.connections_unserved = 0
@@ -189,6 +190,10 @@ class ServerStats:
         self.watch_bytes += size_bytes
         for kind, count in told.items():
             self.watches_fired[kind].record(1, count)
+
+    def rejected_large(self) -> None:
+        """A request is refused for its size."""
+        self.large_rejected += 1
 
     def refused_by_quota(self, path: bytes) -> None:
         """A quota has refused a write."""
