@@ -184,3 +184,13 @@ def test_a_learner_counts_digests_that_differ():
     txn = 7, 1, 9, 0, op.SET_DATA, (b"/", b"x", 1)
     database.apply((9, txns.encode(txn, 12345)))
     assert stats.digest_mismatches == 1
+
+
+def test_a_quota_on_a_long_name_makes_no_metric(quiet):
+    client = QuietClient(quiet)
+    for name in (b"a" * 256, b"b" * 257):
+        quota = b"/zookeeper/quota/" + name
+        asked(client, quiet, create(b"/" + name), create(quota))
+        asked(client, quiet, create(quota + b"/zookeeper_limits", b"count=5,bytes=-1"))
+    rows = [name for name in figures(quiet) if name.endswith("_quota_count_limit_per_namespace")]
+    assert rows == ["a" * 256 + "_quota_count_limit_per_namespace"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zkserver.server import peer_words
 from zkserver.server.stats import ServerStats, namespace_of
-from zkserver.server.summaries import Summary, SummarySet, key_text
+from zkserver.server.summaries import Summary, SummarySet, key_text, may_join
 from zkserver.tree import quota, watches
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _quota_gauges(server: Server) -> Iterator[Metric]:
     usage: dict[str, quota.StatsTrack] = {}
     for path in tree.quotas.paths():
         name = namespace_of(path)
-        if len(name) + 1 != len(path):
+        if len(name) + 1 != len(path) or not may_join(limits, name):
             continue
         key = key_text(name)
         for tracks, node_path in (
