@@ -214,6 +214,7 @@ class Shell:
         self.output.flush()
 
     def fail(self, error: CommandError) -> None:
+        """Tell of an error on standard error, and keep its exit code."""
         if error.exit_code or not self.output.is_terminal:
             self.exit_code = error.exit_code
         if error.message == "Not connected":
