@@ -66,6 +66,8 @@ class Terminal:
         deadline = time.monotonic() + WAIT_S
         while self._read(deadline - time.monotonic()):
             pass
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"it does not end; it showed {self.text!r}")
         return self._reap()
 
     def _read(self, timeout_s: float) -> bool:
