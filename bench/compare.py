@@ -51,7 +51,8 @@ MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 WARM_UP = (("mixed:50", 0.5), ("exists", 0.1), ("create", 0.2), ("connect", 0.2))
 IDLE_SETTLE_S = 5.0
 ENSEMBLE_KEYS = (*(work.key for work in ENSEMBLE_WORKS), *ENSEMBLE_SINGLE_KEYS)
-KEYS = (*(work.key for work in WORKS), *SINGLE_KEYS, *ENSEMBLE_KEYS)
+CLIENT_KEY = "client"
+KEYS = (*(work.key for work in WORKS), *SINGLE_KEYS, *ENSEMBLE_KEYS, CLIENT_KEY)
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -180,6 +181,7 @@ class Bench:
     singles: list[Single] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     ensembles: EnsembleFigures | None = None
+    clients: str = ""
 
     def run(self) -> None:
         wanted = self.options.only
@@ -193,6 +195,8 @@ class Bench:
             self.attempt("many znodes", self.measure_million)
         if set(ENSEMBLE_KEYS).intersection(wanted):
             self.measure_ensembles()
+        if CLIENT_KEY in wanted:
+            self.attempt("the client", self.measure_clients)
 
     def attempt(self, what: str, action: Callable[[], None]) -> None:
         """Runs a part; what cannot be measured is noted and the rest goes on."""
@@ -319,6 +323,14 @@ class Bench:
         self.ensembles.measure(options.only)
         self.machine |= self.ensembles.versions
 
+    def measure_clients(self) -> None:
+        """zkserver's client beside kazoo: a program of its own, client.py, and its table."""
+        options = self.options
+        command = [options.python, str(HERE / "client.py"), f"--data-dir={options.data_dir}",
+                   f"--rounds={options.rounds}", f"--seconds={options.seconds}"]  # fmt: skip
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        self.clients = "One client, pipelined, on zkserver\n\n" + done.stdout.rstrip()
+
     def all_figures(self) -> tuple[list[Row], list[Single]]:
         """Those of single servers, then those of ensembles."""
         if self.ensembles is None:
@@ -331,7 +343,7 @@ class Bench:
         if self.ensembles is not None:
             found = self.ensembles
             parts.append(report(found.rows, found.singles, markdown, ENSEMBLE_HEADING))
-        return "\n\n".join(part for part in parts if part)
+        return "\n\n".join(part for part in (*parts, self.clients) if part)
 
     def unmeasured(self) -> list[str]:
         """Failures, and figures with a target that have no verdict."""

@@ -18,12 +18,15 @@ from tests.support.histories import set_data_entry
 from tests.support.mixed import client_of, end, eventually, log_of
 from tests.support.server_process import NotStarted, ServerProcess
 from zkserver.base import opcodes as op
-from zkserver.base.zxid import make_zxid
+from zkserver.base.zxid import epoch_of, make_zxid
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute import txns
 from zkserver.jute.codec import pack_int
 from zkserver.jute.notifications import encode_initial_message
 from zkserver.jute.quorum_packets import Packet, PacketType, Request
+from zkserver.storage import tree_stream
+from zkserver.storage.emptying import MARK_NAME
+from zkserver.tree.tree import DataTree
 
 EPOCH = 51
 
@@ -345,6 +348,10 @@ def tree_behind(data: bytes) -> bytes:
 
 
 HISTORIES = {
+    "cut_to_the_future": (
+        packets.build(Packet(PacketType.TRUNC, make_zxid(40, 4))),
+        "TRUNC to 2800000004, which this server has not reached",
+    ),
     "no_kind": (packets.build(Packet(PacketType.COMMIT, 5)), "where DIFF, TRUNC or SNAP was due"),
     "tree_of_garbage": (tree_behind(b"\xff" * 400), "the leader's tree does not read"),
     "commit_of_nothing": (
@@ -367,11 +374,24 @@ def test_a_leader_that_synchronises_wrongly(alone, name: str) -> None:
     survives(server, HISTORIES[name][1])
 
 
-def test_a_cut_of_what_is_not_there_stops_the_server(alone) -> None:
+def test_a_cut_that_cannot_be_made_takes_the_history_and_the_vote(alone) -> None:
     server, leader, port = alone
-    leader.lead(port).send(Packet(PacketType.TRUNC, make_zxid(40, 4)))
-    assert exit_of(server) == 13
-    assert "exit_code=13" in log_of(server)
+    link = leader.lead(port, EPOCH)
+    link.send_bytes(tree_behind(b"".join(tree_stream.pieces(DataTree(), {}))))
+    eventually(lambda: "received the leader's tree" in log_of(server))
+    link.close()
+    link = leader.lead(port, EPOCH + 1)
+    link.send(Packet(PacketType.TRUNC, make_zxid(5, 3)))
+    link.until_closed()
+    # It comes again to the same leader, whatever the other voters say, and has nothing.
+    link = QuorumSocket(leader.listener.accept()[0])
+    assert epoch_of(link.expect(PacketType.FOLLOWERINFO).zxid) == EPOCH + 1
+    version = packets.build_int(packets.PROTOCOL_VERSION)
+    link.send(Packet(PacketType.LEADERINFO, make_zxid(EPOCH + 1, 0), version))
+    assert link.expect(PacketType.ACKEPOCH).zxid == -1
+    link.close()
+    survives(server, "the history could not be cut and is given up")
+    assert (server.data_dir / "version-2" / MARK_NAME).exists()
 
 
 def proposal(zxid: int, data: bytes | None = None) -> Packet:

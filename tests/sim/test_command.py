@@ -98,6 +98,7 @@ def test_minutes_are_the_bound_of_seeds(capsys) -> None:
         (["--seed", "1", "--seeds", "2"], "--seed is one run"),
         (["--trace", "x.html"], "give its --seed"),
         (["--standalone", "--servers", "3"], "no --servers"),
+        (["--standalone", "--observer-masters"], "no --observer-masters"),
         (["--hours", "1", "--seconds", "1"], "give one"),
         (["--clients", "1"], "at least 2"),
         (["--faults", "kill,flood"], "no fault is called flood; there are: kill, kill-leader"),

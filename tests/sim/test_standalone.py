@@ -15,6 +15,8 @@ from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.run import logged
 from zkserver.sim.standalone import Standalone
 from zkserver.sim.world import World
+from zkserver.storage import emptying
+from zkserver.storage.layout import Layout
 
 
 class Scene:
@@ -150,3 +152,14 @@ def test_a_silent_client_loses_its_session_and_ephemerals(scene: Scene) -> None:
     scene.world.network.power_off("ann")
     scene.wait(20)
     assert scene.ask("eve", (words.EXISTS, b"/e", b"")) == [(-101, b"")]
+
+
+def test_a_folder_whose_history_was_given_up_is_no_standalone_servers(scene: Scene) -> None:
+    scene.ask("ann", CREATE_A)
+    scene.server.kill()
+    layout = Layout.of("data")
+    emptying.plan_empty(scene.server.disk, layout, "an ensemble said so").carry_out(scene.server.disk)
+    scene.restart()
+    assert [code != 0 for _, code in scene.exits] == [True]
+    assert any("Start it as one of the ensemble" in line for line in scene.world.events.lines)
+    assert emptying.is_marked(scene.server.disk, layout)

@@ -40,11 +40,13 @@ def listening_ports() -> set[int]:
 class _Side(asyncio.Protocol):
     """One end of a connection that passes through: what comes here goes out at `other`.
 
-    `direction` is (from, to) of the bytes that come in here.
+    `direction` is (from, to) of the bytes that come in here; `port` is that of the proxy which
+    was called, for the side that called.
     """
 
-    def __init__(self, proxy: LinkProxy, direction: Direction) -> None:
+    def __init__(self, proxy: LinkProxy, direction: Direction, port: int = 0) -> None:
         self.proxy = proxy
+        self.port = port
         self.direction = direction
         self.transport: asyncio.Transport | None = None
         self.other: _Side | None = None
@@ -120,10 +122,15 @@ class _Side(asyncio.Protocol):
 class LinkProxy:
     """The links between servers 1 to n, whose own ports are given. A context manager.
 
-    `address(one, other, ...)` is what goes into the configuration of `one` for `other`.
+    `address(one, other, ...)` is what goes into the configuration of `one` for `other`. The
+    servers and the proxy listen at `host`.
     """
 
-    def __init__(self, quorum_ports: list[int], election_ports: list[int]) -> None:
+    def __init__(
+        self, quorum_ports: list[int], election_ports: list[int], host: str = "127.0.0.1"
+    ) -> None:
+        self.host = host
+        self._is_silent = False
         self.loop = asyncio.new_event_loop()
         self.cuts: dict[Direction, None] = {}
         self.delays_s: dict[Direction, float] = {}
@@ -144,6 +151,12 @@ class LinkProxy:
     def ports(self, one: int, other: int) -> tuple[int, int]:
         """The quorum and election port by which server `one` reaches server `other`."""
         return self._ports[one, other]
+
+    def learners(self) -> list[int]:
+        """Whose connections to a quorum port pass through here."""
+        quorum_ports = {quorum_port for quorum_port, _ in self._ports.values()}
+        sides = [each for each in list(self.sides) if each.port in quorum_ports]
+        return sorted(each.direction[0] for each in sides if each.transport is not None)
 
     def __enter__(self) -> LinkProxy:
         self._thread.start()
@@ -167,6 +180,18 @@ class LinkProxy:
         directions = [pair for pair in self.pairs if one in pair]
         self._change(lambda: self.cuts.update(dict.fromkeys(directions)))
 
+    def silence(self) -> None:
+        """Cut everything, and refuse what is new, until `heal`."""
+
+        def strike() -> None:
+            self._is_silent = True
+            self.cuts.update(dict.fromkeys(self.pairs))
+            for listener in self._listeners.values():
+                listener.close()
+            self._listeners.clear()
+
+        self._change(strike)
+
     def delay(self, one: int, other: int, delay_s: float) -> None:
         """Everything between the two takes so long, each way."""
         self._change(
@@ -188,6 +213,7 @@ class LinkProxy:
         """No link is cut or slow any more; what was held back goes its way."""
 
         def strike() -> None:
+            self._is_silent = False
             self.cuts.clear()
             self.delays_s.clear()
 
@@ -213,6 +239,8 @@ class LinkProxy:
         while True:
             there = listening_ports()
             for port, (direction, target) in self._targets.items():
+                if self._is_silent:
+                    break
                 is_cut = direction in self.cuts or direction[::-1] in self.cuts
                 if port not in self._listeners and (target in there or is_cut):
                     await self._listen(port)
@@ -224,7 +252,7 @@ class LinkProxy:
         # Somebody else's test may have taken the port while nothing listened: try again then.
         with suppress(OSError):
             self._listeners[port] = await self.loop.create_server(
-                lambda: self._accept(port), "127.0.0.1", port
+                lambda: self._accept(port), self.host, port
             )
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
@@ -239,7 +267,7 @@ class LinkProxy:
 
     def _accept(self, port: int) -> _Side:
         direction, target = self._targets[port]
-        near = _Side(self, direction)
+        near = _Side(self, direction, port)
         self._start(self._connect(near, target))
         return near
 
@@ -250,7 +278,7 @@ class LinkProxy:
             await asyncio.sleep(0.01)
         far = _Side(self, (other, one))
         try:
-            await self.loop.create_connection(lambda: far, "127.0.0.1", target)
+            await self.loop.create_connection(lambda: far, self.host, target)
         except OSError:
             near.abort()
             return

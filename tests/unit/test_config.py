@@ -163,15 +163,11 @@ def test_properties_of_others_are_nobodys_business() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "admin.serverPort=8080",
-        "admin.enableServer=true",
-        "audit.enable=true",
+        "admin.httpVersion=20",
         "secureClientPort=2281",
         "ssl.keyStore.location=/k",
         "sslQuorum=true",
-        "metricsProvider.httpPort=7000",
-        "metricsProvider.className=org.apache.zookeeper.metrics.impl.NullMetricsProvider",
-        "metricsProvider.className=com.example.Provider",
+        "pathStats.enabled=true",
         "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
         "superUser.a=b",
     ],
@@ -183,7 +179,27 @@ def test_features_that_are_not_built_are_warned_of_by_name(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["admin.enableServer=false", "audit.enable=false", "sslQuorum=false", "initLimit=10"]
+    "name", ["org.apache.zookeeper.metrics.impl.NullMetricsProvider", "com.example.Provider"]
+)
+def test_metrics_providers_that_are_not_here_are_warned_of(name: str) -> None:
+    config, warnings = load(f"{BASE}metricsProvider.className={name}")
+    assert warnings == [
+        f"zoo.cfg:3: metricsProvider.className = {name}: is not supported; the default provider is used"
+    ]
+    assert config.metrics_provider_class_name == name
+
+
+def test_another_audit_logger_is_warned_of_if_there_is_an_audit_log() -> None:
+    line = "audit.impl.class=com.example.Logger"
+    assert load(BASE + line)[1] == []
+    config, warnings = load(f"{BASE}{line}\naudit.enable=true")
+    assert config.audit_enabled
+    assert len(warnings) == 1
+    assert "com.example.Logger is not supported" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "line", ["admin.httpVersion=11", "audit.enable=false", "sslQuorum=false", "initLimit=10"]
 )
 def test_not_asking_for_what_is_not_built_is_fine(line: str) -> None:
     assert load(BASE + line)[1] == []

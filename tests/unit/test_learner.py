@@ -217,3 +217,30 @@ def test_a_voter_keeps_its_promise_and_an_observer_need_not(accepted, is_observe
     assert [packet.type for packet in out.send_synced.get(0, ())] == (
         [] if ends else [PacketType.ACKEPOCH]
     )
+
+
+@pytest.mark.parametrize("kind", [PacketType.DIFF, PacketType.TRUNC])
+def test_a_server_without_a_database_takes_nothing_but_a_tree(kind) -> None:
+    learner = make(last=-1)
+    out = learner.received([LEADERINFO, Packet(kind, 0)])
+    assert "only a tree" in out.ended
+    assert not any(isinstance(write, CutLog) for write in out.writes)
+
+
+def test_a_server_without_a_database_says_its_epoch_again_behind_the_tree() -> None:
+    learner = Learner(LearnerSettings(1, tick_ms=1000), 2, 2, -1, CommittedLog(), 0)
+    learner.link_up()
+    learner.received([LEADERINFO, Packet(PacketType.SNAP, LAST)])
+    learner.snapshot_received()
+    assert learner.received([NEWLEADER]).writes == []
+    out = learner.synced()
+    assert out.writes == [StoreEpoch(EpochFile.CURRENT, 2)]
+    assert [packet.type for packet in out.send_synced[LEADER_LINK]] == [PacketType.ACK]
+
+
+@pytest.mark.parametrize("zxid", [make_zxid(1, 4), -1])
+def test_nothing_is_cut_back_to_a_zxid_that_was_not_reached(zxid) -> None:
+    learner = make()
+    out = learner.received([LEADERINFO, Packet(PacketType.TRUNC, zxid)])
+    assert "has not reached" in out.ended
+    assert not any(isinstance(write, CutLog) for write in out.writes)

@@ -25,7 +25,7 @@ async def _delays(no_delay: bool) -> list[int]:
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = Address("127.0.0.1", probe.getsockname()[1], 1)
-    acceptor = await quorum_port.listen(loop, address, make)
+    acceptor = (await quorum_port.listen(loop, [address], make))[0]
     assert await quorum_port.connect(loop, [address], make, limit_ms=5000, retry_delay_ms=1) is None
     while len(opened) < 2:
         await asyncio.sleep(0)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+from zlib import adler32
 
 import pytest
 
 from tests.support.histories import Entries, History, describe, entries
 from tests.support.stepwise import crashes
-from zkserver.base.errors import ExitCode
 from zkserver.base.zxid import make_zxid
 from zkserver.sim.disk import SimDisk
 from zkserver.storage import recovery, snapshot, truncation
+from zkserver.storage.emptying import Emptying
 from zkserver.storage.layout import Layout, StorageError
 from zkserver.storage.recovery import Restored, RestoreSettings
 from zkserver.storage.truncation import plan_cut, plan_replace
@@ -73,6 +74,10 @@ def check_is_history(disk: SimDisk, seed: int = 1, layout: Layout = LAYOUT) -> i
     assert restored.sessions == expected.sessions
     assert restored.digest_mismatches == 0
     return restored.last_zxid
+
+
+def order(path: str) -> tuple[bool, int]:
+    return path.startswith(LOGS), int(path.rpartition(".")[2], 16)
 
 
 def names(disk: SimDisk) -> list[str]:
@@ -146,30 +151,28 @@ def test_an_empty_log_in_front_is_no_end_of_the_history() -> None:
         (-1, [], "no snapshot is as old"),
     ],
 )
-def test_a_cut_that_leaves_nothing_to_start_from_is_refused(zxid, without, reason) -> None:
+def test_a_cut_that_leaves_nothing_to_start_from_gives_all_up(zxid, without, reason) -> None:
     disk = directory()
     for path in disk.paths():
         if path.rpartition("/")[2] in without:
             disk.remove(path)
-    with pytest.raises(StorageError, match=f"{reason}.*start it anew") as caught:
-        plan_cut(disk, LAYOUT, zxid)
-    assert caught.value.exit_code == ExitCode.QUORUM_PACKET_ERROR
+    plan = plan_cut(disk, LAYOUT, zxid)
+    assert isinstance(plan, Emptying)
+    assert reason in plan.reason
+    assert [*plan.snapshots[::-1], *plan.logs] == sorted(disk.paths(), key=order)
 
 
 def test_a_snapshot_that_is_not_whole_is_no_start() -> None:
     disk = directory()
     disk.put(f"{SNAPSHOTS}/snapshot.0", disk.get(f"{SNAPSHOTS}/snapshot.0")[:-3])
     assert plan_cut(disk, LAYOUT, 10)
-    with pytest.raises(StorageError, match="no snapshot is as old"):
-        plan_cut(disk, LAYOUT, 9)
+    assert "no snapshot is as old" in plan_cut(disk, LAYOUT, 9).reason
 
 
-def test_damage_below_the_zxid_is_refused() -> None:
+def test_damage_below_the_zxid_gives_all_up() -> None:
     disk = directory()
     disk.flip_bit(f"{LOGS}/log.15", 8 * 100)
-    with pytest.raises(StorageError, match=r"log\.15: damaged") as caught:
-        plan_cut(disk, LAYOUT, 25)
-    assert caught.value.exit_code == ExitCode.QUORUM_PACKET_ERROR
+    assert f"{LOGS}/log.15: damaged" in plan_cut(disk, LAYOUT, 25).reason
 
 
 def test_a_snapshot_is_enough_where_its_log_is_gone() -> None:
@@ -290,3 +293,60 @@ def test_a_received_tree_that_rots_later_is_not_covered_up_by_an_older_one() -> 
     disk.flip_bit(path, 800)
     with pytest.raises(StorageError, match="none of the snapshots reads"):
         restore(disk)
+
+
+# A restore: any snapshot comes in, of whatever history.
+
+INCOMING = f"{SNAPSHOTS}/{truncation.INCOMING_NAME}"
+
+
+def sent(zxid: int) -> bytes:
+    disk = SimDisk()
+    disk.make_folder(SNAPSHOTS)
+    other = at(zxid, 2)
+    return disk.get(snapshot.save(disk, LAYOUT, other.tree, other.sessions).path)
+
+
+@pytest.mark.parametrize("zxid", [15, 30])
+def test_a_crash_of_a_restore_leaves_one_history_or_the_other(zxid: int) -> None:
+    """Also where this server has a snapshot of that name, which is of another history."""
+    body = sent(zxid)
+    replacement = plan_replace(directory(), LAYOUT, zxid)._replace(checksum=adler32(body))
+
+    def install(disk: SimDisk) -> None:
+        file = disk.create(INCOMING)
+        file.write(0, body)
+        file.sync()
+        file.close()
+        disk.sync_folder(SNAPSHOTS)
+        replacement.begin(disk)
+        replacement.install(disk)
+        replacement.finish(disk)
+
+    ends = set()
+    for _, _, disk in crashes(directory, install):
+        tree, restored, _ = restore(disk)
+        last = restored.last_zxid
+        seed = next(s for s in (1, 2) if describe(tree) == describe(at(last, s).tree))
+        ends.add((last, seed))
+        assert not disk.exists(INCOMING)
+        assert not disk.exists(INTENT)
+    assert ends == {(40, 1), (zxid, 2)}
+
+
+def test_a_crash_while_what_is_left_of_a_restore_is_removed() -> None:
+    def left() -> SimDisk:
+        disk = directory()
+        disk.put(INCOMING, sent(30))
+        plan_replace(disk, LAYOUT, 30)._replace(checksum=7).begin(disk)
+        return disk
+
+    def mend(disk: SimDisk) -> None:
+        """What `resume` changes here."""
+        for path in (INTENT, INCOMING):
+            disk.remove(path)
+            disk.sync_folder(SNAPSHOTS)
+
+    for _, _, disk in crashes(left, mend):
+        tree, restored, _ = restore(disk)
+        assert (restored.last_zxid, describe(tree)) == (40, describe(at(40, 1).tree))

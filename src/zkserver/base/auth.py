@@ -20,6 +20,7 @@ from zkserver.base.auth_digest import DigestProvider, generate_digest
 from zkserver.base.auth_ensemble import EnsembleProvider
 from zkserver.base.auth_ip import IpProvider, java_address
 from zkserver.base.auth_provider import ENTRY_POINT_GROUP, Provider, Verdict
+from zkserver.base.auth_x509 import X509Provider
 from zkserver.base.errors import ClientError, ErrorCode
 
 _JAVA_PACKAGE = "org.apache.zookeeper.server.auth."
@@ -44,6 +45,7 @@ class Providers:
         digest_algorithm: str = "SHA1",
         super_digest: str | None = None,
         ensemble_names: str | None = None,
+        x509_super_user: str | None = None,
         java_classes: Iterable[str] = (),
     ) -> None:
         digest = DigestProvider(digest_algorithm, super_digest)
@@ -52,6 +54,7 @@ class Providers:
             _JAVA_PACKAGE + "DigestAuthenticationProvider": digest,
             _JAVA_PACKAGE + "IPAuthenticationProvider": address,
             _JAVA_PACKAGE + "EnsembleAuthenticationProvider": EnsembleProvider(ensemble_names),
+            _JAVA_PACKAGE + "X509AuthenticationProvider": X509Provider(x509_super_user),
         }
         self._providers: dict[str | None, Provider] = {address.scheme: address}
         self.unknown_classes: list[str] = []

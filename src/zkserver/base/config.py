@@ -132,6 +132,7 @@ class Config:
     digest_algorithm: str
     super_digest: str | None = field(repr=False)
     ensemble_auth_name: str | None
+    x509_super_user: str | None
     enforce_auth_enabled: bool
     enforce_auth_schemes: tuple[str, ...]
     # Ensemble
@@ -164,6 +165,8 @@ class Config:
     observer_master_port: int
     sync_enabled: bool
     observer_sync_enabled: bool | None
+    observer_reconnect_delay_ms: int
+    observer_master_size_limit_bytes: int
     observer_election_delay_ms: int
     leader_connect_delay_during_retry_ms: int
     commit_log_count: int
@@ -175,6 +178,19 @@ class Config:
     election_port_bind_retry: int
     min_notification_interval_ms: int
     max_notification_interval_ms: int
+    # Admin server
+    admin_enable_server: bool
+    admin_server_address: str
+    admin_server_port: int
+    admin_idle_timeout_ms: int
+    admin_command_url: str
+    admin_port_unification: bool
+    admin_force_https: bool
+    admin_need_client_auth: bool
+    admin_rate_limiter_interval_ms: int
+    admin_snapshot_enabled: bool
+    admin_restore_enabled: bool
+    use_x_forwarded_for: bool
     # Security
     secure_client_port: int | None
     secure_client_port_address: str
@@ -189,12 +205,16 @@ class Config:
     quorum_auth_kerberos_service_principal: str
     quorum_cnxn_threads_size: int
     # Others
+    audit_enabled: bool
+    audit_logger_class_name: str
     metrics_provider_class_name: str
     metrics_provider_configuration: tuple[tuple[str, str], ...]
     jvm_pause_monitor: bool
     jvm_pause_info_threshold_ms: int
     jvm_pause_warn_threshold_ms: int
     jvm_pause_sleep_time_ms: int
+    # The configuration file as it was read.
+    text: str = field(repr=False, hash=False, compare=False)
     # Every Java property as it would exist, those of -D and those that the file sets.
     properties: Mapping[str, str] = field(repr=False, hash=False)
 
@@ -240,6 +260,7 @@ def _fill(draft: Draft, source: ConfigSource) -> None:
     config_rules.apply(draft)
     config_members.settle(draft, membership, source.read_text)
     _warn_of_unbuilt(draft)
+    draft.values["text"] = source.text
     draft.values["properties"] = MappingProxyType(draft.properties)
 
 

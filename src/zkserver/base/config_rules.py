@@ -23,6 +23,7 @@ from zkserver.base.properties import (
     Given,
     Place,
 )
+from zkserver.base.settings_security import AUDIT_LOGGER
 
 MIN_SNAP_RETAIN_COUNT = 3
 MIN_SNAP_COUNT = 2
@@ -47,10 +48,12 @@ REFUSED_BELOW = {
 }
 
 METRICS_PACKAGE = "org.apache.zookeeper.metrics."
+DEFAULT_PROVIDER = METRICS_PACKAGE + "impl.DefaultMetricsProvider"
+PROMETHEUS_PROVIDER = METRICS_PACKAGE + "prometheus.PrometheusMetricsProvider"
 METRICS_PROVIDERS = (
-    METRICS_PACKAGE + "impl.DefaultMetricsProvider",
+    DEFAULT_PROVIDER,
     METRICS_PACKAGE + "impl.NullMetricsProvider",
-    METRICS_PACKAGE + "prometheus.PrometheusMetricsProvider",
+    PROMETHEUS_PROVIDER,
 )
 
 
@@ -193,6 +196,14 @@ def _metrics_provider(draft: Draft) -> None:
     name = draft.values["metrics_provider_class_name"]
     if name.startswith(METRICS_PACKAGE) and name not in METRICS_PROVIDERS:
         draft.refuse("metricsProvider.className", f"must be one of {', '.join(METRICS_PROVIDERS)}")
+    elif name not in (DEFAULT_PROVIDER, PROMETHEUS_PROVIDER):
+        draft.warn("metricsProvider.className", "is not supported; the default provider is used")
+
+
+def _audit(draft: Draft) -> None:
+    name = draft.values["audit_logger_class_name"]
+    if draft.values["audit_enabled"] and name != AUDIT_LOGGER:
+        draft.warn("zookeeper.audit.impl.class", f"{name} is not supported; {AUDIT_LOGGER} is used")
 
 
 def _tls_provider(draft: Draft) -> None:
@@ -310,6 +321,7 @@ RULES: tuple[Callable[[Draft], None], ...] = (
     _election,
     _quorum_sasl,
     _metrics_provider,
+    _audit,
     _tls_provider,
     _storage,
     _buffers,

@@ -53,11 +53,14 @@ MEMBERS: tuple[Setting, ...] = partly(
     cfg("multiAddress.enabled", BOOLEAN, False, "", "several addresses for one server",
         "multi_address_enabled", aliases=("zookeeper.multiAddress.enabled",),
         note="Apache 3.9 obeys it in -D alone when it reads server.N."),
-    cfg("multiAddress.reachabilityCheckEnabled", BOOLEAN, True, "", "choose a reachable one",
+    cfg("multiAddress.reachabilityCheckEnabled", BOOLEAN, True, "", "race the election"
+        " addresses of a server, and leave one that falls silent",
         "multi_address_reachability_check_enabled",
-        aliases=("zookeeper.multiAddress.reachabilityCheckEnabled",)),
-    cfg("multiAddress.reachabilityCheckTimeoutMs", INTEGER, 1000, "ms", "time that this check"
-        " takes at most", "multi_address_reachability_check_timeout_ms",
+        aliases=("zookeeper.multiAddress.reachabilityCheckEnabled",),
+        note="By TCP connections, not by ICMP. A learner always races its leader's addresses."),
+    cfg("multiAddress.reachabilityCheckTimeoutMs", INTEGER, 1000, "ms", "time that an"
+        " address may take to accept, and a link to answer",
+        "multi_address_reachability_check_timeout_ms",
         aliases=("zookeeper.multiAddress.reachabilityCheckTimeoutMs",)),
     cfg("oraclePath", TEXT, None, "", "file that decides for one of two servers", "oracle_path",
         default_text="none"),
@@ -67,12 +70,7 @@ MEMBERS: tuple[Setting, ...] = partly(
         " creates an ephemeral znode", "local_sessions_upgrading_enabled"),
     bare("readonlymode.enabled", BOOLEAN, False, "", "serve reads without a quorum",
          "read_only_mode_enabled"),
-    later=(
-        "reconfigEnabled",
-        "multiAddress.reachabilityCheckEnabled",
-        "multiAddress.reachabilityCheckTimeoutMs",
-        "oraclePath",
-    ),
+    later=("reconfigEnabled", "oraclePath"),
 )
 
 LEADING: tuple[Setting, ...] = partly(
@@ -133,44 +131,60 @@ LEADING: tuple[Setting, ...] = partly(
 
 OBSERVERS: tuple[Setting, ...] = partly(
     "Observers",
-    cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers; 0 is none",
-        "observer_master_port"),
+    cfg("observerMasterPort", INTEGER, 0, "", "port where a follower serves observers,"
+        " and where an observer looks for such followers; 0 is none", "observer_master_port"),
     cfg("syncEnabled", BOOLEAN, True, "", "an observer keeps log and snapshots", "sync_enabled"),
     prop("observer.syncEnabled", BOOLEAN, None, "", "the same, and wins",
          "observer_sync_enabled", default_text="syncEnabled"),
-    prop("observer.reconnectDelayMs", LONG, 0, "ms", "time before an observer reconnects"),
+    prop("observer.reconnectDelayMs", LONG, 0, "ms", "an observer waits for a random"
+         " share of it before it connects", "observer_reconnect_delay_ms"),
     prop("observer.election.DelayMs", LONG, 200, "ms", "time before it looks for a leader",
          "observer_election_delay_ms"),
-    prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "proposals that a follower keeps"
-         " for observers"),
-    later=("observerMasterPort", "observer.reconnectDelayMs", "observerMaster.sizeLimit"),
+    prop("observerMaster.sizeLimit", INTEGER, 33554432, "bytes", "what may wait for an observer"
+         " that a follower serves; one that is further behind is dropped",
+         "observer_master_size_limit_bytes"),
+    later=(),
 )
 
-ADMIN: tuple[Setting, ...] = later(
+ADMIN: tuple[Setting, ...] = partly(
     "Admin server",
-    prop("admin.enableServer", BOOLEAN, True, "", "the HTTP admin server", off="false"),
-    prop("admin.serverAddress", TEXT, "0.0.0.0", "", "its address"),
-    prop("admin.serverPort", INTEGER, 8080, "", "its port"),
-    prop("admin.idleTimeout", INTEGER, 30000, "ms", "time that a connection may be idle"),
-    prop("admin.commandURL", TEXT, "/commands", "", "path of the commands"),
-    prop("admin.httpVersion", INTEGER, 11, "", "11 is HTTP/1.1"),
-    prop("admin.portUnification", BOOLEAN, False, "", "its port takes HTTP and HTTPS"),
-    prop("admin.forceHttps", BOOLEAN, False, "", "its port takes HTTPS alone"),
-    prop("admin.needClientAuth", BOOLEAN, False, "", "clients must show a certificate"),
+    prop("admin.enableServer", BOOLEAN, True, "", "the HTTP admin server", "admin_enable_server"),
+    prop("admin.serverAddress", TEXT, "", "", "its address", "admin_server_address",
+         default_text="127.0.0.1 and ::1", note="Apache's server takes every address, 0.0.0.0,"
+         " where none is given."),
+    prop("admin.serverPort", INTEGER, 8080, "", "its port", "admin_server_port",
+         note="If the default is taken, the server goes on without."),
+    prop("admin.idleTimeout", INTEGER, 30000, "ms", "time that a connection may be idle",
+         "admin_idle_timeout_ms"),
+    prop("admin.commandURL", TEXT, "/commands", "", "path of the commands", "admin_command_url"),
+    prop("admin.httpVersion", INTEGER, 11, "", "11 is HTTP/1.1", off="11"),
+    prop("admin.portUnification", BOOLEAN, False, "", "its port takes HTTP and HTTPS",
+         "admin_port_unification"),
+    prop("admin.forceHttps", BOOLEAN, False, "", "its port takes HTTPS alone",
+         "admin_force_https"),
+    prop("admin.needClientAuth", BOOLEAN, False, "", "clients must show a certificate",
+         "admin_need_client_auth"),
     prop("admin.rateLimiterIntervalInMS", INTEGER, 300000, "ms", "time between restores",
-         reading=Reading.PLAIN),
-    prop("admin.snapshot.enabled", BOOLEAN, True, "", "the snapshot command", off="false"),
-    prop("admin.restore.enabled", BOOLEAN, True, "", "the restore command", off="false"),
+         "admin_rate_limiter_interval_ms", reading=Reading.PLAIN,
+         note="Between snapshots a thousandth of it."),
+    prop("admin.snapshot.enabled", BOOLEAN, True, "", "the snapshot command",
+         "admin_snapshot_enabled"),
+    prop("admin.restore.enabled", BOOLEAN, True, "", "the restore command",
+         "admin_restore_enabled"),
     prop("IPAuthenticationProvider.usexforwardedfor", BOOLEAN, False, "", "take a client's"
-         " address from X-Forwarded-For"),
+         " address from X-Forwarded-For", "use_x_forwarded_for"),
+    later=("admin.httpVersion",),
 )
 
-METRICS: tuple[Setting, ...] = later(
+METRICS: tuple[Setting, ...] = partly(
     "Metrics",
     cfg("metricsProvider.className", TEXT,
         "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "", "class that publishes the"
-        " metrics", "metrics_provider_class_name"),
-    cfg("metricsProvider.*", FAMILY, (), "", "what that class reads, as httpHost and httpPort",
+        " metrics", "metrics_provider_class_name",
+        note="org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider serves them to"
+        " Prometheus."),
+    cfg("metricsProvider.*", FAMILY, (), "", "what that class reads: httpHost (127.0.0.1; Apache's"
+        " server takes every address), httpPort (7000), exportJvmInfo (true)",
         "metrics_provider_configuration", default_text="none"),
     prop("pathStats.enabled", BOOLEAN, False, "", "count requests by path"),
     prop("pathStats.slotCapacity", INTEGER, 60, "slots", "slots of time that are kept"),
@@ -181,6 +195,13 @@ METRICS: tuple[Setting, ...] = later(
     prop("pathStats.initialDelay", LONG, 5, "min", "time before the first report"),
     prop("pathStats.delay", LONG, 5, "min", "time between reports"),
     prop("pathStats.topPathMax", INTEGER, 20, "paths", "paths in a report"),
+    later=tuple(
+        f"pathStats.{name}"
+        for name in (
+            *("enabled", "slotCapacity", "slotDuration", "maxDepth", "sampleRate"),
+            *("initialDelay", "delay", "topPathMax"),
+        )
+    ),
 )
 
 INTERNAL: tuple[Setting, ...] = later(

@@ -19,6 +19,7 @@ from zkserver.base.settings_values import (
     cfg,
     group,
     later,
+    partly,
     prop,
 )
 from zkserver.base.settings_values import SWITCH as YES_NO
@@ -97,7 +98,7 @@ def _tls(prefix: str, **true_defaults: bool) -> tuple[Setting, ...]:
     )
 
 
-CLIENT_TLS: tuple[Setting, ...] = later(
+CLIENT_TLS: tuple[Setting, ...] = partly(
     "TLS for clients",
     cfg("secureClientPort", PORT, None, "", "port for clients that speak TLS",
         "secure_client_port", default_text="none"),
@@ -110,12 +111,31 @@ CLIENT_TLS: tuple[Setting, ...] = later(
          note="Another scheme than x509 needs its authProvider key."),
     prop("ssl.sslProvider", TEXT, "JDK", "", "JDK or OPENSSL"),
     prop("X509AuthenticationProvider.superUser", TEXT, None, "", "certificate subject that passes"
-         " every ACL", default_text="none"),
+         " every ACL", "x509_super_user", default_text="none", note="On the admin server."),
     prop("fips-mode", BOOLEAN, True, "", "use only what FIPS allows"),
     *_tls("ssl."),
+    built=("X509AuthenticationProvider.superUser",),
 )
 
-QUORUM_TLS: tuple[Setting, ...] = later(
+# The admin server reads these; the ports between servers do not speak TLS yet.
+_OF_ADMIN_SERVER = tuple(
+    f"ssl.quorum.{suffix}"
+    for suffix in (
+        "protocol",
+        "enabledProtocols",
+        "ciphersuites",
+        "keyStore.location",
+        "keyStore.password",
+        "keyStore.passwordPath",
+        "keyStore.type",
+        "trustStore.location",
+        "trustStore.password",
+        "trustStore.passwordPath",
+        "trustStore.type",
+    )
+)
+
+QUORUM_TLS: tuple[Setting, ...] = partly(
     "TLS between servers",
     cfg("sslQuorum", BOOLEAN, False, "", "TLS on the quorum and election ports", "ssl_quorum"),
     cfg("portUnification", BOOLEAN, False, "", "these ports take plain connections as well",
@@ -123,6 +143,7 @@ QUORUM_TLS: tuple[Setting, ...] = later(
     cfg("sslQuorumReloadCertFiles", BOOLEAN, False, "", "take up changed key and trust stores",
         "ssl_quorum_reload_cert_files"),
     *_tls("ssl.quorum.", clientHostnameVerification=True, allowReverseDnsLookup=True),
+    built=_OF_ADMIN_SERVER,
 )
 
 SASL: tuple[Setting, ...] = later(
@@ -162,11 +183,14 @@ SASL: tuple[Setting, ...] = later(
         "quorum_cnxn_threads_size", note="At least 20."),
 )
 
-AUDIT: tuple[Setting, ...] = later(
+AUDIT_LOGGER = "org.apache.zookeeper.audit.Slf4jAuditLogger"
+
+AUDIT: tuple[Setting, ...] = group(
     "Audit log",
-    prop("audit.enable", BOOLEAN, False, "", "log who changed what"),
-    prop("audit.impl.class", TEXT, "org.apache.zookeeper.audit.Slf4jAuditLogger", "", "class that"
-         " writes the audit log"),
+    prop("audit.enable", BOOLEAN, False, "", "log who changed what", "audit_enabled",
+         note="The lines go to the server's log, from the logger `audit`."),
+    prop("audit.impl.class", TEXT, AUDIT_LOGGER, "", "class that writes the audit log",
+         "audit_logger_class_name", note="Classes of Java's cannot be loaded: no other one."),
 )
 
 SECURITY_SETTINGS = CLIENT_TLS + QUORUM_TLS + SASL + AUDIT

@@ -168,10 +168,19 @@ def group(title: str, *settings: Setting) -> tuple[Setting, ...]:
     return tuple(setting._replace(group=title) for setting in settings)
 
 
-def partly(title: str, *settings: Setting, later: Collection[str]) -> tuple[Setting, ...]:
-    """A group of settings; this release does not have the features of those named by `later`."""
+def partly(
+    title: str, *settings: Setting, later: Collection[str] = (), built: Collection[str] = ()
+) -> tuple[Setting, ...]:
+    """A group of settings, of whose features this release has some.
+
+    `later` names those that it does not have, or else `built` those that it has.
+    """
     return tuple(
-        setting._replace(group=title, built=setting.name not in later) for setting in settings
+        setting._replace(
+            group=title,
+            built=setting.name in built if built else setting.name not in later,
+        )
+        for setting in settings
     )
 
 

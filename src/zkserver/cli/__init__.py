@@ -2,8 +2,10 @@
 
 `main` reads the command line, `serve` finds the configuration and runs the
 server in the foreground, `daemon` starts, stops and asks a server in the
-background. Commands, environment variables, exit codes and the words on
-standard output follow Apache ZooKeeper's bin/zkServer.sh and bin/zkEnv.sh.
+background. `tools` has the commands for files (purge, logs, snapshots, initialise),
+`java_names` the same under the names of Apache's scripts. Commands, environment
+variables, exit codes and the words on standard output follow Apache ZooKeeper's
+bin/zkServer.sh, bin/zkEnv.sh and the programs behind its other scripts.
 What concerns only Java (JMX, class path, heap size) is left out.
 """
 

@@ -16,6 +16,7 @@ import click
 
 from zkserver import __version__
 from zkserver.base.errors import FatalError
+from zkserver.cli import tools
 from zkserver.cli.serve import CommandError, Deployment, Options, locate
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -186,6 +187,10 @@ def ensemble(context: click.Context, count: int, data_dir: str, port: int) -> No
 def version() -> None:
     """Print the version."""
     say(f"zkserver, version {__version__}, compatible with Apache ZooKeeper 3.9\n")
+
+
+for tool in tools.TOOLS:
+    cli.add_command(tool)
 
 
 def _start(deployment: Deployment) -> int:

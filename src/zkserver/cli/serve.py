@@ -31,6 +31,7 @@ from zkserver.cli import STARTED_MS
 if TYPE_CHECKING:
     from zkserver.base.config import Config, ConfigSource
     from zkserver.base.properties import ConfigWarning
+    from zkserver.runtime.attachment import Attachment
     from zkserver.runtime.logs import Log
 
 DEFAULT_PORT = 2181
@@ -211,7 +212,22 @@ def run_foreground(deployment: Deployment) -> int:
         json_logs=options.json_logs,
         log_level=options.log_level,
         started_ms=STARTED_MS,
+        attachments=attachments(config),
     )
+
+
+def attachments(config: Config) -> list[Attachment]:
+    """What looks at the server from within its process, as the configuration wants it."""
+    from zkserver.admin import prometheus
+    from zkserver.admin.admin_server import AdminServer
+    from zkserver.base.config_rules import PROMETHEUS_PROVIDER
+
+    found: list[Attachment] = []
+    if config.metrics_provider_class_name == PROMETHEUS_PROVIDER:
+        found.append(prometheus.PrometheusServer(config))
+    if config.admin_enable_server:
+        found.append(AdminServer(config))
+    return found
 
 
 def load_config(deployment: Deployment, log: Log) -> tuple[Config, list[ConfigWarning]]:

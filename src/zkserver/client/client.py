@@ -58,7 +58,8 @@ class Client(Operations):
 
         `session` (id, password) goes on with a session that another client began. A server
         gets `connect_timeout_ms` to give the session, by default the session timeout
-        divided by the number of servers. `max_request_bytes` is the servers' jute.maxbuffer.
+        divided by the number of servers. `max_request_bytes` is the servers' jute.maxbuffer;
+        of a reply longer than `max_response_bytes` no more than a first chunk is taken in.
         """
         found, chroot = addresses.parse(hosts)
         settings = Settings(
@@ -150,15 +151,7 @@ class Client(Operations):
 
         Without a connection the session ends here only; the servers let it expire.
         """
-        session = self._session
-        if session.state.is_connected:
-            reply = self._request(op.CLOSE_SESSION, b"", replies.nothing)
-            session.begin_closing()
-            await asyncio.wait([reply], timeout=session.timeout_ms / 1000)
-            if reply.done() and not reply.cancelled():
-                reply.exception()
-        session.finish(SessionState.CLOSED)
-        await session.stop()
+        await self._session.close()
 
     async def __aenter__(self) -> Self:
         """Connect, within the session timeout."""

@@ -80,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._reason = ""
         self._last_heard_s = self._last_sent_s = 0.0
         self._read_timeout_s = self._ping_after_s = 0.0
+        self._next_look_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     # Writing
@@ -155,7 +156,8 @@ class Connection(asyncio.Protocol):
         self._owner.greeted(self, response)
         if not self.settled.done():
             self.settled.set_result(None)
-        if self._transport is not None and response.timeout_ms > 0:
+        if response.timeout_ms > 0 and not self.ended.done():
+            self._next_look_s = self._loop.time()
             self._watch_clock()
         return stop
 
@@ -238,7 +240,7 @@ class Connection(asyncio.Protocol):
         """Ping when it is time; end when the server has been silent for too long."""
         now_s = self._loop.time()
         due_s = self._last_heard_s + self._read_timeout_s
-        is_late = self._timer is not None and now_s - self._timer.when() > _LATE_S
+        is_late = now_s - self._next_look_s > _LATE_S
         if now_s >= due_s and not is_late:
             silent_ms = round((now_s - self._last_heard_s) * 1000)
             self.end(f"no word from the server for {silent_ms} ms")
@@ -249,7 +251,8 @@ class Connection(asyncio.Protocol):
                 self.write(_PING)
             ping_s = now_s + self._ping_after_s
         # After a late timer the words of the server may wait in the socket: read them first.
-        self._timer = self._loop.call_at(max(now_s, min(ping_s, due_s)), self._watch_clock)
+        self._next_look_s = max(now_s, min(ping_s, due_s))
+        self._timer = self._loop.call_at(self._next_look_s, self._watch_clock)
 
     # The end
 

@@ -71,6 +71,7 @@ class Operations:
         """What sets a watch when the reply has come."""
         if watcher is None:
             return None
+        hash(watcher)  # What cannot be a key is refused here and not when the reply comes.
         watches, path = self._session.watches, raw.decode()
 
         def land(code: int) -> None:

@@ -95,7 +95,9 @@ async def set_quota(
     try:
         text, _ = await root.get(limits_path)
     except NoNode:
-        track = _changed(StatsTrack(), given)
+        # Apache's shell writes both hard limits, set or not.
+        unset = StatsTrack(extra=dict.fromkeys(_HARD_KEYS.values(), -1))
+        track = _changed(unset, given)
         await _make_ancestors(root, place)
         await _create(root, limits_path, track.to_bytes())
         await _create(root, f"{place}/{_STATS}", StatsTrack(0, 0).to_bytes())

@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any
 
-from zkserver.client import hosts, replies, requests
+from zkserver.base import opcodes as op
+from zkserver.client import hosts, read_only, replies, requests
 from zkserver.client.connection import Connection, Landing, Pending
 from zkserver.client.errors import (
     AuthFailed,
@@ -98,6 +99,8 @@ class Session:
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._driver: asyncio.Task[None] | None = None
+        self._search: asyncio.Task[None] | None = None
+        self._close_reply: asyncio.Future[None] | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -172,6 +175,13 @@ class Session:
         """Begin to connect."""
         if self._driver is None:
             self._driver = self.loop.create_task(self._drive())
+            self._driver.add_done_callback(self._driver_ended)
+
+    def _driver_ended(self, driver: asyncio.Task[None]) -> None:
+        """The driver ends with the session; otherwise nobody must wait for it in vain."""
+        if not driver.cancelled() and (error := driver.exception()) is not None:
+            log.error("the client ends: %r", error)
+            self.finish(SessionState.CLOSED)
 
     async def _drive(self) -> None:
         """Connect, wait until the connection is gone, and again."""
@@ -207,7 +217,7 @@ class Session:
                 await connection.settled
         except TimeoutError:
             reason = f"no session within {settings.connect_timeout_ms} ms"
-        except (OSError, ConnectionLoss, UnicodeError) as found:
+        except (OSError, ConnectionLoss, ValueError) as found:
             reason = str(found)
         else:
             return connection
@@ -238,9 +248,19 @@ class Session:
             self._auth[scheme, credential] = None
             connection.send_auth(requests.auth(scheme, credential), future)
         self._bring_watches(connection)
-        read_only = response.is_read_only
-        self._become(SessionState.CONNECTED_READ_ONLY if read_only else SessionState.CONNECTED)
+        self._become(
+            SessionState.CONNECTED_READ_ONLY if response.is_read_only else SessionState.CONNECTED
+        )
         self._flush()
+        if response.is_read_only:
+            self._search = self.loop.create_task(self._look_for_writable(connection))
+
+    async def _look_for_writable(self, connection: Connection) -> None:
+        """While a read-only server serves this session, look whether another can do more."""
+        others = self.rounds.others(connection.host)
+        found = await read_only.first_writable(others, self.settings.tls)
+        self.rounds.prefer(found)
+        connection.close(f"{found} takes changes")
 
     def _bring_watches(self, connection: Connection) -> None:
         """Tell the server all watches; it answers with what they missed."""
@@ -259,6 +279,8 @@ class Session:
         was_current = connection is self.connection
         if was_current:
             self.connection = None
+            if self._search is not None:
+                self._search.cancel()
         self.last_failure = f"{connection.host}: {reason}"
         for one in connection.take_unanswered():
             future, path = (one[1], one[3]) if isinstance(one, tuple) else (one, None)
@@ -266,6 +288,7 @@ class Session:
                 ending = _ENDINGS.get(self.state)
                 future.set_exception(ending(path) if ending else ConnectionLoss(path, reason))
         if was_current and not self.state.is_over:
+            log.info("connection to %s is lost: %s", connection.host, reason)
             self._become(SessionState.CONNECTING)
 
     def ending(self, path: str | None = None) -> ZooKeeperError:
@@ -311,25 +334,35 @@ class Session:
         if self.state.is_over:
             return
         self._become(state)
+        for path, watcher in self.watches.clear():
+            event = WatchEvent(EventType.NONE, state, self.strip(path))
+            self.loop.call_soon(watcher, event)
         ending = _ENDINGS[state]
         if self.connection is not None:
             self.connection.close("the session is over")
         entries, self._entries = self._entries, []
         self._frames.clear()
-        for _, future, _, path, _ in entries:
+        for _, future, _, asked, _ in entries:
             if not future.done():
-                future.set_exception(ending(path))
+                future.set_exception(ending(asked))
         for _, waiting in self._auths_waiting:
             if not waiting.done():
                 waiting.set_exception(ending())
         self._auths_waiting.clear()
-        for path, watcher in self.watches.clear():
-            event = WatchEvent(EventType.NONE, state, self.strip(path))
-            self.loop.call_soon(watcher, event)
 
-    def begin_closing(self) -> None:
-        """No request is taken any more."""
-        self._is_closing = True
+    async def close(self) -> None:
+        """End the session on the server, after all that was asked before, and here."""
+        if self.state.is_connected or self._close_reply is not None:
+            if self._close_reply is None:
+                self._close_reply = self.request(op.CLOSE_SESSION, b"", replies.nothing)
+                self._is_closing = True
+            reply = self._close_reply
+            await asyncio.wait([reply], timeout=self.timeout_ms / 1000)
+            if reply.done() and not reply.cancelled():
+                # Whether or not the server has answered: here it is over.
+                reply.exception()
+        self.finish(SessionState.CLOSED)
+        await self.stop()
 
     async def stop(self) -> None:
         """End the driver."""

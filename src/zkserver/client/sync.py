@@ -22,7 +22,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from zkserver.client import quotas, trees
 from zkserver.client.client import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Client
-from zkserver.client.errors import ZooKeeperError
+from zkserver.client.errors import SessionClosed, ZooKeeperError
 from zkserver.client.records import SessionState, Stat, Watcher, WatchEvent
 
 P = ParamSpec("P")
@@ -98,7 +98,9 @@ class SyncClient:
         """Carry out a coroutine on the client's loop and wait for its result."""
         try:
             self.check_thread()
-        except RuntimeError:
+            if self._loop.is_closed():
+                raise SessionClosed()
+        except (RuntimeError, SessionClosed):
             coroutine.close()
             raise
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
@@ -111,6 +113,9 @@ class SyncClient:
     ) -> Later[T]:
         """`submit(Client.get, "/a")`: begin an operation; the future of its result."""
         later: Later[T] = concurrent.futures.Future()
+        if self._loop.is_closed():
+            later.set_exception(SessionClosed())
+            return later
         self._calls.append((partial(operation, self.client, *args, **kwargs), later))
         if not self._is_woken:
             self._is_woken = True
@@ -147,6 +152,10 @@ class SyncClient:
             self.run(self.client.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        for _, later in self._calls:
+            if later.set_running_or_notify_cancel():
+                later.set_exception(SessionClosed())
+        self._calls.clear()
         self._loop.close()
 
     def __enter__(self) -> Self:

@@ -54,11 +54,14 @@ class Mailbox(Generic[T]):
         return self.items.popleft()
 
 
-async def states(session: Session) -> AsyncIterator[SessionState]:
-    """Each change of state; ends with the session."""
+def states(session: Session) -> AsyncIterator[SessionState]:
+    """Each change of state from this call on; ends with the session."""
     box: Mailbox[SessionState] = Mailbox()
-    put = box.put
-    session.state_callbacks[put] = None
+    session.state_callbacks[box.put] = None
+    return _states(session, box)
+
+
+async def _states(session: Session, box: Mailbox[SessionState]) -> AsyncIterator[SessionState]:
     try:
         while not session.state.is_over or box.items:
             state = await box.take()
@@ -66,7 +69,7 @@ async def states(session: Session) -> AsyncIterator[SessionState]:
             if state.is_over:
                 return
     finally:
-        session.state_callbacks.pop(put, None)
+        session.state_callbacks.pop(box.put, None)
 
 
 def remove(

@@ -287,6 +287,12 @@ def claimed_zxid(entry: bytes) -> int | None:
     return peek_zxid(entry) if len(entry) >= HEADER.size else None
 
 
+def peek_time_ms(entry: bytes) -> int:
+    """When the txn of a log entry was made, by its maker's calendar."""
+    time_ms: int = codec.unpack_long(entry, 20)[0]
+    return time_ms
+
+
 def peek_zxid(entry: bytes) -> int:
     """The zxid of a log entry, without decoding the rest."""
     zxid: int = codec.unpack_long(entry, 12)[0]

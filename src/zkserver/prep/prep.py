@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from zkserver.base import auth
@@ -58,6 +58,10 @@ class Rules(NamedTuple):
     reconfig_enabled: bool = False
 
 
+def _nobody(_path: bytes) -> None:
+    """Who is told of refusals where nobody counts them."""
+
+
 def decode_record(kind: int, body: bytes) -> Any:
     """The fields of a write's record. Raises `JuteError` if it cannot be read."""
     if kind == op.SET_DATA:
@@ -101,6 +105,8 @@ class Prep:
         # Whose requests are taken, and what is said to others.
         self.live_sessions: Container[int] = sessions.live
         self.session_refusal = ErrorCode.SESSIONEXPIRED
+        # Told of the path of a write that a quota refuses.
+        self.quota_refused: Callable[[bytes], object] = _nobody
         self.zxid = tree.last_zxid
 
     def prepare(
@@ -245,5 +251,6 @@ class Prep:
     def check_quota(self, path: bytes, size_bytes: int, count: int) -> None:
         """Raises QUOTAEXCEEDED when quotas are enforced and a hard limit would be passed."""
         if self.rules.enforce_quota and operations.quota_exceeded(self, path, size_bytes, count):
+            self.quota_refused(path)
             raise ClientError(ErrorCode.QUOTAEXCEEDED)
 

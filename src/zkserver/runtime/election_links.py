@@ -192,7 +192,8 @@ class Link(_Connection):
     """Notifications to and from one server. `greeting`: the initial message, if this side opens.
 
     `made` is called when it stands, after the greeting. `is_writable`: nothing of what was
-    written is left here; the machine has it all. `since_s`: when it was made, on the loop's clock.
+    written is left here; the machine has it all. `since_s`: when it was made, on the loop's clock;
+    `unanswered_since_s`: when the owner wrote what nothing has come after yet, None if nothing.
     """
 
     def __init__(
@@ -208,6 +209,7 @@ class Link(_Connection):
         super().__init__()
         self.server_id = server_id
         self.since_s = since_s
+        self.unanswered_since_s: float | None = None
         self.is_writable = True
         self._owner = owner
         self._made: Callable[[Link], None] | None = made

@@ -26,16 +26,23 @@ Source: docs/replication.md, and what Apache ZooKeeper's servers do on the wire.
 server drops its link before it calls back; it ends a call to a greater id itself; and an
 observer without an id is dialled back to by it, here its connection stands.
 
-Left out: TLS, SASL. Addresses of one server are tried in turn, the one that worked last first.
+Several addresses of one server are raced (`address_race`), the one that worked last first; the
+first that accepts is taken, within the time for that. A link that has been told something and has
+said nothing for as long may stand on an address that is out of reach, and nobody would ever know:
+the next `send` or `reconnect` dials anew beside it, its address last, and it is dropped as a
+half-open one is. Apache's server asks by ICMP instead, before it dials and of links that stand.
+Without that check, addresses are tried in turn, and links are believed.
+
+Left out: TLS, SASL.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from zkserver.base.errors import ExitCode, FatalError
 from zkserver.jute.notifications import (
     InitialMessage,
     Notification,
@@ -43,6 +50,8 @@ from zkserver.jute.notifications import (
     encode_notification,
     frame,
 )
+from zkserver.runtime import address_race
+from zkserver.runtime.election_binding import Binding
 from zkserver.runtime.election_links import Call, Caller, Link
 
 Address = tuple[str, int]
@@ -51,7 +60,6 @@ Address = tuple[str, int]
 PAUSE_S = 0.1
 # How long a greater id that has hung up may take to call back.
 CALL_BACK_S = 1.0
-BIND_PAUSE_S = 1.0
 
 
 class _Dial:
@@ -80,6 +88,20 @@ class _Dial:
         self.timer = self.task = self.call = None
 
 
+async def _attempt(
+    connecting: Coroutine[Any, Any, object], address: Address, limit_s: float
+) -> str | None:
+    """Wait for a connection; None, or why there is none."""
+    try:
+        async with asyncio.timeout(limit_s):
+            outcome = await connecting
+    except (OSError, UnicodeError) as error:
+        # A name that no resolver would take is a UnicodeError.
+        problem = str(error) or f"no answer within {round(1000 * limit_s)} ms"
+        return f"{address[0]}:{address[1]}: {problem}"
+    return outcome if isinstance(outcome, str) else None
+
+
 class ElectionPort:
     """The election port of server `server_id`.
 
@@ -89,7 +111,8 @@ class ElectionPort:
     each line for the log. A dial to one server takes at most `connect_timeout_ms`, a caller's
     introduction `introduction_timeout_ms`, which is the same if it is not given. `bind_host`:
     None binds the own addresses (the first one, unless `multi_address_enabled`), "" all
-    interfaces. `bind_retries`: so many attempts, 0: for ever.
+    interfaces. `bind_retries`: so many attempts, 0: for ever. `reach_timeout_ms`: how long one of
+    several addresses may take to accept, and a link to say something; None: they are not raced.
     """
 
     def __init__(
@@ -106,6 +129,7 @@ class ElectionPort:
         bind_host: str | None = None,
         bind_retries: int = 3,
         multi_address_enabled: bool = False,
+        reach_timeout_ms: int | None = None,
         tcp_keep_alive: bool = False,
     ) -> None:
         self.server_id = server_id
@@ -116,11 +140,11 @@ class ElectionPort:
         self._report = report
         self._timeout_s = connect_timeout_ms / 1000
         self._introduction_s = (introduction_timeout_ms or connect_timeout_ms) / 1000
+        self._reach_s = None if reach_timeout_ms is None else reach_timeout_ms / 1000
         self._bind_host = bind_host
-        self._bind_retries = bind_retries
         self._multi_address_enabled = multi_address_enabled
         self._tcp_keep_alive = tcp_keep_alive
-        self._listeners: list[asyncio.AbstractServer] = []
+        self._binding = Binding(server_id, loop, self._answer, report, bind_retries)
         self._callers: dict[Caller, None] = {}
         self._next_anonymous = -1
         # By server id, all of them.
@@ -142,15 +166,10 @@ class ElectionPort:
         own = self._own_addresses()
         if self._bind_host is not None:
             own = tuple(dict.fromkeys((self._bind_host, port) for _, port in own))
-        for host, port in own:
-            listener = await self._bind(host, port)
-            if self._is_closed:
-                listener.close()
-            else:
-                self._listeners.append(listener)
+        await self._binding.open(own)
 
     def send(self, receiver: int, notification: Notification) -> None:
-        """Queue a notification, in place of one that waits; dial if there is no link."""
+        """Queue a notification, in place of one that waits; dial if no link is to be trusted."""
         if self._is_closed or receiver == self.server_id:
             return
         if receiver not in self._links and not self._addresses.get(receiver):
@@ -160,7 +179,7 @@ class ElectionPort:
         self._dial(receiver)
 
     def reconnect(self) -> None:
-        """Dial every server that has no link and is not being dialled."""
+        """Dial every server that has no link to be trusted and is not being dialled."""
         for server_id in self._addresses:
             if server_id != self.server_id:
                 self._dial(server_id)
@@ -179,29 +198,37 @@ class ElectionPort:
     def close(self) -> None:
         """Listen no more, drop all connections, call nobody back."""
         self._is_closed = True
-        for listener in self._listeners:
-            listener.close()
+        self._binding.close()
         for dial in self._dials.values():
             dial.stop()
         for connection in (*self._links.values(), *self._callers):
             connection.drop()
         for kept in (self._dials, self._links, self._callers, self._queued, self._last):
             kept.clear()
-        self._listeners.clear()
 
     # Dialling.
 
     def _dial(self, server_id: int) -> None:
-        """Dial a server unless it has a link or is being dialled."""
-        if server_id not in self._links and server_id not in self._dials:
+        """Dial a server unless it has a link to be trusted or is being dialled."""
+        link = self._links.get(server_id)
+        if server_id not in self._dials and (link is None or self._is_silent(link)):
             self._start_dial(server_id, tuple(self._addresses.get(server_id, ())))
+
+    def _is_silent(self, link: Link) -> bool:
+        """Whether it was told something, long ago, and the server has another address."""
+        if self._reach_s is None or link.unanswered_since_s is None:
+            return False
+        is_late = self._loop.time() - link.unanswered_since_s > self._reach_s
+        return is_late and len(self._addresses.get(link.server_id, ())) > 1
 
     def _start_dial(self, server_id: int, addresses: Sequence[Address]) -> None:
         if self._is_closed or not addresses:
             return
         now_s = self._loop.time()
         worked = self._worked.get(server_id)
-        by_luck = sorted(addresses, key=lambda address: address != worked)
+        # Who is dialled in spite of a link may be out of reach where that stands.
+        is_suspect = self._reach_s is not None and server_id in self._links
+        by_luck = sorted(addresses, key=lambda address: (address == worked) is is_suspect)
         begins_s = max(now_s, self._not_before_s.get(server_id, now_s))
         dial = self._dials[server_id] = _Dial(server_id, by_luck, begins_s)
         if begins_s > now_s:
@@ -215,23 +242,39 @@ class ElectionPort:
         dial.task = self._loop.create_task(self._try_all(dial))
 
     async def _try_all(self, dial: _Dial) -> None:
-        """Try the addresses in turn, until one answers; all of them share the time."""
+        """Race the addresses, or try them in turn, until one answers."""
+        if self._reach_s is not None and len(dial.addresses) > 1:
+            problems = await self._race(dial, self._reach_s)
+        else:
+            problems = await self._take_turns(dial)
+        if problems and self._dials.get(dial.server_id) is dial:
+            dial.task = None
+            self._fail(dial, "; ".join(problems))
+
+    async def _take_turns(self, dial: _Dial) -> list[str]:
+        """Why no address answers, nothing if one does; all of them share the time."""
         problems = []
         share_s = self._timeout_s / len(dial.addresses)
         for address in dial.addresses:
-            try:
-                async with asyncio.timeout(share_s):
-                    made = partial(self._dialled, dial, address)
-                    await self._loop.create_connection(made, *address)
-                return
-            except (OSError, UnicodeError) as error:
-                # A name that no resolver would take is a UnicodeError.
-                problem = str(error) or f"no answer within {round(1000 * share_s)} ms"
-                problems.append(f"{address[0]}:{address[1]}: {problem}")
-            if self._dials.get(dial.server_id) is not dial:
-                return
-        dial.task = None
-        self._fail(dial, "; ".join(problems))
+            made = partial(self._dialled, dial, address)
+            problem = await _attempt(self._loop.create_connection(made, *address), address, share_s)
+            if problem is None or self._dials.get(dial.server_id) is not dial:
+                return []
+            problems.append(problem)
+        return problems
+
+    async def _race(self, dial: _Dial, reach_s: float) -> list[str]:
+        """The same for all of them at once."""
+        limit_s = min(reach_s, self._timeout_s)
+        one = address_race.FirstMade(self._loop)
+
+        async def attempt(address: Address) -> str | None:
+            made = partial(self._dialled, dial, address)
+            return await _attempt(one.connect(made, *address), address, limit_s)
+
+        return await address_race.first(
+            self._loop, [partial(attempt, address) for address in dial.addresses]
+        )
 
     def _dialled(self, dial: _Dial, address: Address) -> asyncio.Protocol:
         """The protocol of a connection that has just been made."""
@@ -282,9 +325,9 @@ class ElectionPort:
         self._failing[server_id] = problem
         link = self._links.get(server_id)
         if link is not None:
-            # The server called, so it has no such link.
+            # The server called, so it has no such link; or it is silent here.
             link.drop()
-            self.link_lost(link, "the server has called, and cannot be called back")
+            self.link_lost(link, "it is half-open or silent, and the server cannot be reached")
         self._forget_stranger(server_id)
         self._change()
 
@@ -307,26 +350,6 @@ class ElectionPort:
     def _own_addresses(self) -> tuple[Address, ...]:
         own = tuple(self._addresses[self.server_id])
         return own if self._multi_address_enabled else own[:1]
-
-    async def _bind(self, host: str, port: int) -> asyncio.AbstractServer:
-        shown = f"{host or '*'}:{port}"
-        attempts = 0
-        while True:
-            try:
-                listener = await self._loop.create_server(self._answer, host or None, port)
-            except (OSError, UnicodeError) as error:
-                attempts += 1
-                problem = f"cannot listen for elections on {shown}: {error}"
-                if attempts == self._bind_retries:
-                    raise FatalError(
-                        ExitCode.UNABLE_TO_BIND_QUORUM_PORT,
-                        f"{problem}. Give server.{self.server_id} another address or port",
-                    ) from error
-                self._report("the election port cannot be bound yet", problem=problem)
-                await asyncio.sleep(BIND_PAUSE_S)
-            else:
-                self._report("election port is open", address=shown)
-                return listener
 
     def _answer(self) -> Caller:
         return Caller(self, self._loop, self._introduction_s)
@@ -413,6 +436,7 @@ class ElectionPort:
 
     def heard_on(self, link: Link, notification: Notification) -> None:
         """A notification came."""
+        link.unanswered_since_s = None
         self._heard(link.server_id, notification)
 
     def link_writable(self, link: Link) -> None:
@@ -445,6 +469,8 @@ class ElectionPort:
         if link is not None and link.is_writable and server_id in self._queued:
             payload = self._last[server_id] = self._queued.pop(server_id)
             link.write(payload)
+            if link.unanswered_since_s is None:
+                link.unanswered_since_s = self._loop.time()
             self._ran_empty = True
 
     def _forget_stranger(self, server_id: int) -> None:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from zkserver.storage.layout import Layout
+from zkserver.storage.layout import Layout, snapshot_zxid
 
 UNKNOWN = "?"
 """What Java says where it knows no name for the user."""
@@ -59,6 +59,18 @@ def _size(folder: str) -> int:
                 if entry.is_file():
                     size_bytes += entry.stat().st_size
     return size_bytes
+
+
+def last_snapshot(layout: Layout) -> tuple[int, int]:
+    """The zxid of the newest snapshot and when it was written (s); -1 and -1 if there is none."""
+    newest = (-1, -1)
+    with suppress(OSError), os.scandir(layout.snapshot_folder) as entries:
+        for entry in entries:
+            zxid = snapshot_zxid(entry.name)
+            if zxid is not None and zxid > newest[0]:
+                with suppress(OSError):
+                    newest = zxid, int(entry.stat().st_mtime)
+    return newest
 
 
 def descriptor_counts() -> tuple[int, int]:

@@ -5,6 +5,8 @@
   put into a path are escaped. Only a traceback takes lines of its own, and in
   JSON it is a field.
 * Never a line per request: the hot path has no logger.
+* The audit log's events go the same way, whatever the level: `audit: ` and Java's line, which is
+  `key=value` separated by tabs, or JSON with the logger "audit".
 * Levels and their names are those of Java's log: TRACE, DEBUG, INFO, WARN, ERROR.
 
 The standard `logging` module is underneath, so records of asyncio and of other
@@ -17,7 +19,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import TextIO
+
+AUDIT = "audit"
+_audit_logger = logging.getLogger(AUDIT)
+_audit_logger.setLevel(logging.INFO)
 
 Field = str | bytes | int | float | bool | None
 
@@ -80,6 +87,9 @@ class TextFormatter(logging.Formatter):
         """One event as a line without its line end."""
         seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         level = _level_name(record.levelno)
+        if record.name == AUDIT:
+            pairs = "\t".join(f"{key}={_escape(_text(v))}" for key, v in _fields(record).items())
+            return f"{seconds}.{int(record.msecs):03d} {level:<5} audit: {pairs}"
         line = f"{seconds}.{int(record.msecs):03d} {level:<5} {_escape(record.getMessage())}"
         for key, value in _fields(record).items():
             line += f" {key}={_quote(value)}"
@@ -120,6 +130,11 @@ class JsonFormatter(logging.Formatter):
 def get_log(name: str) -> Log:
     """The log of a part of the server, for example `get_log("client_port")`."""
     return Log(name)
+
+
+def audit(fields: Mapping[str, str]) -> None:
+    """Log an event of the audit log: whatever the level of the others is."""
+    _audit_logger.log(LEVELS["INFO"], "%s", AUDIT, extra={"fields": dict(fields)})
 
 
 def configure(*, json: bool = False, level: str = "INFO", stream: TextIO | None = None) -> None:

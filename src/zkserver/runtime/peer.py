@@ -19,12 +19,14 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.members import text_of
 from zkserver.base.quorum import verifier_of
 from zkserver.base.zxid import hex_zxid
-from zkserver.election.election import Election, Timing
+from zkserver.election.election import Election
 from zkserver.election.votes import Vote
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime import logs, peer_settings, peer_storage, quorum_port
 from zkserver.runtime.looking import Looking, election_port_of
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.observer_port import ObserverPort
+from zkserver.runtime.observing import LearnerMasters
 from zkserver.runtime.peer_clients import PeerClients
 from zkserver.runtime.process import (
     QUICK_SYNC_MS,
@@ -33,7 +35,9 @@ from zkserver.runtime.process import (
     TICK_MS,
     Process,
 )
-from zkserver.runtime.quorum_port import QuorumLink
+from zkserver.runtime.quorum_links import QuorumLinks
+from zkserver.runtime.role_times import RoleTimes
+from zkserver.server import audit
 from zkserver.server.database import Database
 from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
@@ -41,7 +45,7 @@ from zkserver.server.local_sessions import LocalLeaderRole, LocalLearnerRole
 from zkserver.server.peer_words import PeerFacts
 from zkserver.server.role import Job, Role
 from zkserver.server.server import Server
-from zkserver.storage import tree_stream
+from zkserver.storage import emptying
 from zkserver.storage.log_on_disk import LogFiles
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import DEFAULT_LIMIT, CommittedLog
@@ -61,6 +65,7 @@ LONGEST_PAUSE_MS = 1000
 class PeerProcess(Process):
     """A running peer; the host of its roles, and of the server that they open."""
 
+    why_not_restore = peer_settings.WHY_NOT_RESTORE
     leader_class = Leader
     learner_class = Learner
     election_class = Election
@@ -92,16 +97,19 @@ class PeerProcess(Process):
             partial(election_port_of, config, loop, self.report),
             loop,
             self.machine.now_ms,
+            self.machine.wall_ms,
         )
         self.clients = PeerClients(
-            config, self, loop, self._open_read_only, self.database.timeouts_ms
+            config, self, loop, self._open_read_only, self.database.timeouts_ms, self.stats
         )
-        self._links: dict[int, QuorumLink] = {}
-        self._last_link = LEADER_LINK
+        self._masters = LearnerMasters(config, self.facts, self.machine.random)
+        self._observers = ObserverPort(config, loop, self.machine, self.database, self.facts)
+        self.links = QuorumLinks(loop, self.machine, self.database)
         self._ended: asyncio.Future[str] = loop.create_future()
         self._settled: asyncio.Future[None] | None = None
         self._flush_is_due = False
         self._quick_syncs = 0
+        self._times = RoleTimes(self.stats, self.machine.now_ms)
 
     def _make_database(self) -> Database:
         return Database(self.make_tree, self._committed_log())
@@ -110,10 +118,7 @@ class PeerProcess(Process):
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
 
     def _make_election(self) -> Election:
-        timing = Timing(
-            shortest_interval_ms=self.config.min_notification_interval_ms,
-            longest_interval_ms=self.config.max_notification_interval_ms,
-        )
+        timing = peer_settings.of_election(self.config)
         return self.election_class(self.server_id, self.verifier, self.config_text, timing)
 
     # Life
@@ -147,8 +152,14 @@ class PeerProcess(Process):
         failures = 0
         while True:
             vote = await self._look()
-            role = self._lead() if vote.leader == self.server_id else self._learn(vote)
-            failures = 0 if await role else failures + 1
+            role = self._lead if vote.leader == self.server_id else self._learn
+            had_database = self.database.last_zxid >= 0
+            has_served = await role(vote)
+            if had_database and self.database.last_zxid < 0:
+                # It was emptied by a leader whose quorum may need it: an election, where it has
+                # no vote now, would not find that leader.
+                has_served = await self._learn(vote)
+            failures = 0 if has_served else failures + 1
             pause_ms = min(FIRST_PAUSE_MS << failures, LONGEST_PAUSE_MS) if failures > 1 else 0
             if self.state is PeerState.OBSERVING:
                 pause_ms += round(self.machine.random() * self.config.observer_election_delay_ms)
@@ -158,16 +169,16 @@ class PeerProcess(Process):
     def _make_protocol(self) -> asyncio.Protocol:
         return self.clients.make_protocol()
 
+    def active_server(self) -> Server | None:
+        """The role's server, whether it takes clients or not, or the one that serves reads."""
+        return self.server or self.clients.reads
+
     # Storage
 
     def _read_database(self) -> Restored:
         tree = self.make_tree()
         recent = self._committed_log()
-
-        def replayed(zxid: int, entry: bytes) -> None:
-            recent.append((zxid, entry))
-
-        restored = self._restore(tree, replayed)
+        restored = self._restore(tree, lambda *entry: recent.append(entry))
         tree.last_zxid = restored.last_zxid
         is_exact = not restored.digest_mismatches and restored.uncovered_digest_zxid is None
         self.database.replace(tree, restored.sessions, recent, is_exact=is_exact)
@@ -210,16 +221,17 @@ class PeerProcess(Process):
         """Orders are durable: tell the roles that gave them."""
         self._quick_syncs = self._quick_syncs + 1 if sync_ms <= QUICK_SYNC_MS else 0
         counts: dict[Role, int] = {}
+        txns = 0
         for token in tokens:
             if isinstance(token, tuple):
                 role, job = token
                 counts[role] = counts.get(role, 0) + 1
+                txns += len(job) if isinstance(job, list) else 0
                 if isinstance(job, StoreEpoch) and job.file in self.epochs:
                     self.epochs[job.file] = job.epoch
         for role, count in counts.items():
             role.stored(count)
-        if self.server is not None:
-            self._note_sync(self.server, sync_ms)
+        self._note_sync(sync_ms, txns)
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
@@ -231,41 +243,43 @@ class PeerProcess(Process):
     async def _look(self) -> Vote:
         self.state = PeerState.LOOKING
         self._note_state("")
-        began_ms, facts = self.machine.now_ms(), self.facts
-        facts.looking_count += 1
-        facts.reign = None
-        self.clients.begin_looking()
+        self._times.looks()
+        self.facts.reign = self.facts.learners = None
+        self.clients.begin_looking(has_database=self.database.last_zxid >= 0)
         vote = await self.looking.look(self.database.last_zxid, self.epochs[EpochFile.CURRENT])
         self.clients.end_looking()
-        facts.leader_id = vote.leader
-        facts.elections.record(1, self.machine.now_ms() - began_ms)
+        self.facts.leader_id = vote.leader
+        self._times.has_elected()
         self.state = self.looking.election.state
         return vote
 
     # Roles
 
-    async def _lead(self) -> bool:
+    async def _lead(self, _vote: Vote) -> bool:
         """Lead; whether it came to serving."""
         config = self.config
         settings = peer_settings.of_leader(config, self.server_id, self.config_text)
         core = self._make_leader(settings)
         kind = LocalLeaderRole if config.local_sessions_enabled else self.leader_role_class
         role = self._begin(kind(core, self.database, self))
-        self.facts.reign = role.reign
+        self.facts.reign, self.facts.learners = role.reign, role.learners
         self._note_state("")
         member = self.membership.find(self.server_id)
-        acceptor = None
+        acceptors: list[asyncio.AbstractServer] = []
         try:
             if member is not None:
-                acceptor = await quorum_port.listen(
-                    self.loop, member.addresses[0], self._make_learner_link
+                acceptors = await quorum_port.listen(
+                    self.loop,
+                    member.addresses,
+                    partial(self.links.make_to_learner, no_delay=config.leader_no_delay),
+                    on_all_ips=config.quorum_listen_on_all_ips,
                 )
             role.begin()
             reason = await self._ended
         except OSError as error:
             reason = f"cannot listen for learners: {error}"
         finally:
-            if acceptor is not None:
+            for acceptor in acceptors:
                 acceptor.close()
         return await self._end(role, reason)
 
@@ -273,98 +287,74 @@ class PeerProcess(Process):
         return self.leader_class(
             settings,
             self.verifier,
-            self.epochs[EpochFile.ACCEPTED],
-            self.epochs[EpochFile.CURRENT],
-            self.database.last_zxid,
-            self.database.committed,
+            *self._history(),
             LogFiles(self.machine.disk, self.layout),
             self.machine.now_ms(),
         )
+
+    def _history(self) -> tuple[int, int, int, CommittedLog]:
+        accepted, current = self.epochs[EpochFile.ACCEPTED], self.epochs[EpochFile.CURRENT]
+        return accepted, current, self.database.last_zxid, self.database.committed
 
     async def _learn(self, vote: Vote) -> bool:
         """Follow or observe; whether it came to serving."""
         config = self.config
         self._note_state(f"of {vote.leader}")
+        master = self.membership.find(vote.leader)
+        if self.state is PeerState.OBSERVING:
+            master = await self._masters.next(master)
         settings = peer_settings.of_learner(
             config, self.server_id, is_observer=self.state is PeerState.OBSERVING
         )
         core = self._make_learner(settings)
         kind = LocalLearnerRole if config.local_sessions_enabled else self.learner_role_class
         role = self._begin(kind(core, self.database, self))
-        leader = self.membership.find(vote.leader)
         limit_ticks = config.connect_to_learner_master_limit_ticks or config.init_limit_ticks
         reason = await quorum_port.connect(
             self.loop,
-            leader.addresses if leader is not None else (),
-            partial(
-                QuorumLink,
-                LEADER_LINK,
-                self._link_opened,
-                self._received,
-                self._link_lost,
-                no_delay=config.follower_no_delay,
-            ),
+            master.addresses if master is not None else (),
+            partial(self.links.make_to_leader, no_delay=config.follower_no_delay),
             limit_ms=limit_ticks * config.tick_time_ms,
             retry_delay_ms=config.leader_connect_delay_during_retry_ms,
         )
         if reason is not None:
-            role.link_down(f"cannot connect to the leader: {reason}")
+            role.link_down(LEADER_LINK, f"cannot connect to the leader: {reason}")
         return await self._end(role, await self._ended)
 
     def _make_learner(self, settings: LearnerSettings) -> Learner:
-        return self.learner_class(
-            settings,
-            self.epochs[EpochFile.ACCEPTED],
-            self.epochs[EpochFile.CURRENT],
-            self.database.last_zxid,
-            self.database.committed,
-            self.machine.now_ms(),
-        )
+        return self.learner_class(settings, *self._history(), self.machine.now_ms())
 
     def _begin(self, role: AnyRole) -> AnyRole:
-        self.role = role
+        self.role = self.links.user = role
+        role.pipeline_class = audit.audited(role.pipeline_class, self.config.audit_enabled)
         self._ended = self.loop.create_future()
         return role
 
     async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> bool:
         """Close everything of a role, wait until its writes are on disk; whether it served."""
         log.info("the role has ended", role=self.state.name, reason=reason)
+        self.looking.story.ends(reason)
         self.role = self.server = self.clients.server = None
+        self._observers.close()
         role.close()
         self._snapshots.let_go()
-        links, self._links = self._links, {}
-        for link in links.values():
-            link.hang_up()
+        self.links.close()
         while not role.is_stored:
             self._settled = self.loop.create_future()
             await self._settled
         self._settled = None
-        if isinstance(role, LearnerRole) and role.is_receiving_tree:
+        if emptying.is_marked(self.machine.disk, self.layout):
+            if self.database.last_zxid >= 0:
+                # What was stored in this role was not acknowledged, and goes.
+                self._storage.roll()
+                self.reload()
+        elif isinstance(role, LearnerRole) and role.is_receiving_tree:
             self.reload()
         else:
             role.settle()
         return role.phase is Phase.BROADCAST
 
     # Host of the roles
-
-    def transmit(self, link: int, data: bytes) -> None:
-        """Bytes for a link."""
-        if link in self._links:
-            self._links[link].write(data)
-
-    def transmit_tree(self, link: int) -> None:
-        """The tree as it is now."""
-        if link in self._links:
-            database = self.database
-            pieces = partial(tree_stream.pieces, database.tree, database.timeouts_ms())
-            self.machine.send_tree(self.loop, self._links[link], pieces)
-
-    def hang_up(self, link: int, reason: str) -> None:
-        """Close a learner's link."""
-        log.info("closing a learner's link", link=link, reason=reason)
-        there = self._links.pop(link, None)
-        if there is not None:
-            there.hang_up()
 
     def open_server(self) -> Server:
         """A server over the database, for the clients of this role."""
@@ -385,6 +375,7 @@ class PeerProcess(Process):
             machine.now_ms,
             machine.wall_ms,
             self.server_id,
+            self.stats,
         )
         server.peer = self.facts
         return server
@@ -396,22 +387,22 @@ class PeerProcess(Process):
         self.server = self.role.server
         if self.state is not PeerState.LEADING or self.config.leader_serves:
             self.clients.server = self.server
+        self._observers.open(self.role)
         self.looking.election.update_election_vote(epoch)
         self._snapshots.use(self.server)
+        self.looking.story.serves(epoch, self.machine.now_ms())
+        self._times.serves(self.state)
         self._note_state(f"serves in epoch {epoch}")
 
     def ended(self, reason: str) -> None:
         """The core has given its role up."""
+        self.links.user = None
         if not self._ended.done():
             self._ended.set_result(reason)
 
     def note(self, line: str) -> None:
         """A line for the log."""
         log.info(line)
-
-    def now_ms(self) -> int:
-        """The monotonic clock."""
-        return self.machine.now_ms()
 
     def committed(self, entries: list[Entry]) -> None:
         """Txns were applied: while clients are served, a snapshot may be due."""
@@ -434,41 +425,6 @@ class PeerProcess(Process):
         if self.role is not None:
             self.role.flush()
 
-    # Links
-
-    def _make_learner_link(self) -> QuorumLink:
-        self._last_link += 1
-        no_delay = self.config.leader_no_delay
-        return QuorumLink(
-            self._last_link, self._link_opened, self._received, self._link_lost, no_delay=no_delay
-        )
-
-    def _link_opened(self, link: QuorumLink) -> None:
-        role = self.role
-        if role is None or role.has_ended:
-            link.hang_up()
-            return
-        self._links[link.number] = link
-        if isinstance(role, LeaderRole):
-            role.link_up(link.number)
-        else:
-            role.link_up()
-
-    def _received(self, number: int, data: bytes) -> None:
-        role = self.role
-        if isinstance(role, LeaderRole):
-            role.receive(number, data)
-        elif role is not None:
-            role.receive(data)
-
-    def _link_lost(self, number: int, reason: str) -> None:
-        if self._links.pop(number, None) is None or self.role is None:
-            return
-        if isinstance(self.role, LeaderRole):
-            self.role.link_down(number)
-        else:
-            self.role.link_down(reason)
-
     # Time, and the end
 
     def _tick(self) -> None:
@@ -485,11 +441,11 @@ class PeerProcess(Process):
             acceptor.close()
         self.looking.close()
         self.clients.end_looking()
+        self._observers.close()
         role, self.role, self.server = self.role, None, None
         if role is not None:
             role.close()
-        for link in self._links.values():
-            link.hang_up()
+        self.links.close()
         self._snapshots.stop()
         self._storage.stop()
         self._purging.stop()

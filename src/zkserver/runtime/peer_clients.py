@@ -17,6 +17,7 @@ from zkserver.runtime.client_port import ClientProtocol
 from zkserver.server import four_letter
 from zkserver.server.read_only import GRACE_MS, ReadOnlyPipeline
 from zkserver.server.server import Host, Server
+from zkserver.server.stats import ServerStats
 
 log = logs.get_log("peer")
 
@@ -30,9 +31,12 @@ class Unserved(asyncio.Protocol):
     Apache's server hangs up on a client at the same moment, when its first length has come.
     """
 
-    def __init__(self, config: Config, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, config: Config, host: Host, loop: asyncio.AbstractEventLoop, stats: ServerStats
+    ) -> None:
         self._config = config
         self._host = host
+        self._stats = stats
         self._loop = loop
         self._received = b""
         self._transport: asyncio.Transport | None = None
@@ -51,7 +55,9 @@ class Unserved(asyncio.Protocol):
         if transport is None or len(received) < _WORD_SIZE or transport.is_closing():
             return
         word = received[:_WORD_SIZE]
-        if word in four_letter.WORDS:
+        if word not in four_letter.WORDS:
+            self._stats.connections_unserved += 1
+        else:
             is_whole = word != b"stmk" or len(received) >= _STMK_SIZE
             if not is_whole and four_letter.is_allowed(self._config, "stmk"):
                 return
@@ -80,34 +86,37 @@ class PeerClients:
         loop: asyncio.AbstractEventLoop,
         open_server: Callable[[], Server],
         global_sessions: Callable[[], dict[int, int]],
+        stats: ServerStats,
     ) -> None:
         self._config = config
+        self._stats = stats
         self._host = host
         self._loop = loop
         self._open_server = open_server
         self._global_sessions = global_sessions
         self._timer: asyncio.TimerHandle | None = None
-        self._reads: Server | None = None
+        # The server of a peer that looks for a leader and serves reads meanwhile.
+        self.reads: Server | None = None
         # The server of the role, if it takes clients.
         self.server: Server | None = None
 
     def make_protocol(self) -> asyncio.Protocol:
         """For a client that has just been accepted."""
-        server = self.server or self._reads
+        server = self.server or self.reads
         if server is None:
-            return Unserved(self._config, self._host, self._loop)
+            return Unserved(self._config, self._host, self._loop, self._stats)
         return ClientProtocol(server, self._config.client_tcp_keep_alive)
 
-    def begin_looking(self) -> None:
-        """There is no leader; after a while reads may be served."""
+    def begin_looking(self, *, has_database: bool = True) -> None:
+        """There is no leader; after a while reads may be served, where there is what to read."""
         self.server = None
-        if self._config.read_only_mode_enabled:
+        if has_database and self._config.read_only_mode_enabled:
             grace_ms = max(GRACE_MS, self._config.tick_time_ms)
             self._timer = self._loop.call_later(grace_ms / 1000, self._serve_reads)
 
     def _serve_reads(self) -> None:
         self._timer = None
-        server = self._reads = self._open_server()
+        server = self.reads = self._open_server()
         server.pipeline = ReadOnlyPipeline(server, self._global_sessions())
         log.info("serves reads while there is no leader")
 
@@ -116,12 +125,12 @@ class PeerClients:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        server, self._reads = self._reads, None
+        server, self.reads = self.reads, None
         if server is not None:
             for connection in list(server.connections):
                 connection.close()
 
     def tick(self, now_ms: int) -> None:
         """Sessions of readers expire."""
-        if self._reads is not None:
-            self._reads.tick(now_ms)
+        if self.reads is not None:
+            self.reads.tick(now_ms)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from zkserver.base.config import Config
+from zkserver.election.election import Timing
 from zkserver.zab.settings import LeaderSettings, LearnerSettings
+
+WHY_NOT_RESTORE = (
+    "a server of an ensemble takes another database only while it is down, or its history would "
+    "not be that of the others: see docs/admin.md"
+)
 
 
 def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSettings:
@@ -20,6 +26,14 @@ def of_leader(config: Config, server_id: int, config_text: bytes) -> LeaderSetti
         config.max_concurrent_snap_syncs,
         config.max_concurrent_diff_syncs,
         config.leader_max_time_to_wait_for_epoch_ms,
+    )
+
+
+def of_election(config: Config) -> Timing:
+    """How often an election repeats itself."""
+    return Timing(
+        shortest_interval_ms=config.min_notification_interval_ms,
+        longest_interval_ms=config.max_notification_interval_ms,
     )
 
 
@@ -43,3 +57,11 @@ def introduction_timeout_ms(config: Config) -> int:
     if config.quorum_cnxn_timeout_ms > 0:
         return config.quorum_cnxn_timeout_ms
     return config.tick_time_ms * config.sync_limit_ticks
+
+
+def reach_timeout_ms(config: Config) -> int | None:
+    """How long (ms) one of a server's several addresses may take to accept; None: any time."""
+    if not config.multi_address_reachability_check_enabled:
+        return None
+    timeout_ms = config.multi_address_reachability_check_timeout_ms
+    return timeout_ms if timeout_ms > 0 else config.cnx_timeout_ms

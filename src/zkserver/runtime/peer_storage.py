@@ -10,8 +10,8 @@ from functools import partial
 from zkserver.base.config import Config
 from zkserver.runtime.storage_thread import Job
 from zkserver.server.database import Database
+from zkserver.storage import emptying, snapshot, truncation
 from zkserver.storage import epochs as files
-from zkserver.storage import snapshot, truncation
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
 from zkserver.zab import epochs
@@ -31,9 +31,11 @@ def recover_epochs(disk: Disk, layout: Layout, last_zxid: int) -> dict[EpochFile
     return {EpochFile.ACCEPTED: found.accepted, EpochFile.CURRENT: found.current}
 
 
-def store_epoch(layout: Layout, job: StoreEpoch, _reading: Disk, writing: Disk) -> None:
-    """Write an epoch file."""
+def store_epoch(layout: Layout, job: StoreEpoch, reading: Disk, writing: Disk) -> None:
+    """Write an epoch file. With a current epoch a server that was emptied has a history again."""
     files.write_epoch(writing, layout.snapshot_folder, job.file.value, job.epoch)
+    if job.file is EpochFile.CURRENT:
+        emptying.end(reading, writing, layout)
 
 
 def replacement(
@@ -46,7 +48,7 @@ def replacement(
 
 
 def cut_log(layout: Layout, zxid: int, reading: Disk, writing: Disk) -> None:
-    """TRUNC."""
+    """TRUNC; the whole history goes where it cannot be cut."""
     truncation.plan_cut(reading, layout, zxid).carry_out(writing)
 
 

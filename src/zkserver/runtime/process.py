@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from zkserver import __version__
 from zkserver.base.config import Config
@@ -21,10 +21,15 @@ from zkserver.runtime import environment, logs
 from zkserver.runtime.machine import Machine
 from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
+from zkserver.runtime.restoring import Incoming, RestoreError
+from zkserver.runtime.snapshots import Snapshots
+from zkserver.server import audit
 from zkserver.server.server import Server
+from zkserver.server.stats import ServerStats
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import Restored, RestoreSettings
+from zkserver.storage.snapshot import Saved
 from zkserver.storage.txnlog import TxnLogWriter
 from zkserver.tree.tree import DataTree
 
@@ -57,6 +62,7 @@ class Process(ABC):
         self.started_ms = started_ms
         self.layout = Layout.of(config.data_dir, config.data_log_dir)
         self.exit_code = 0
+        self.stats = ServerStats()
         self.providers = load_providers(config)
         self._done = loop.create_future()
         self._sockets: list[socket.socket] = []
@@ -65,15 +71,49 @@ class Process(ABC):
     async def serve(self) -> None:
         """Start, serve until asked to stop, stop."""
 
+    # Why this process takes no other database while it runs; "" if it does.
+    why_not_restore = ""
+    _snapshots: Snapshots
+
+    async def replace_database(self, incoming: Incoming, tree: DataTree) -> None:  # noqa: ARG002
+        """Serve from `tree`, which was loaded from `incoming`, and let go of what was before.
+
+        Clients are hung up on. Everything is durable on return. Raises RestoreError.
+        """
+        raise RestoreError(self.why_not_restore)
+
+    def take_snapshot(self) -> Awaitable[Saved]:
+        """A snapshot of the tree as it is now or later; raises NoSnapshot if there is none.
+
+        Only while there is an active server.
+        """
+        return self._snapshots.request()
+
+    @abstractmethod
+    def active_server(self) -> Server | None:
+        """The server that clients meet now, be it read-only; None while nobody is served."""
+
     # Host
 
     def report(self, event: str, **facts: object) -> None:
         """A line for the log."""
         log.info(event, **{name: str(fact) for name, fact in facts.items()})
 
+    def audit(self, fields: Mapping[str, str]) -> None:
+        """A line for the audit log."""
+        logs.audit(fields)
+
     def random(self) -> float:
         """A number from 0 up to 1."""
         return self.machine.random()
+
+    def now_ms(self) -> int:
+        """The monotonic clock."""
+        return self.machine.now_ms()
+
+    def wall_ms(self) -> int:
+        """The calendar's clock."""
+        return self.machine.wall_ms()
 
     def client_port(self) -> int:
         """The port that clients come to."""
@@ -104,7 +144,7 @@ class Process(ABC):
     def _listen(self) -> None:
         """Bind the client port; who comes waits in its queue until the server accepts."""
         config = self.config
-        self._purging = Purging(config, self.layout)
+        self._purging = Purging(config, self.layout, self.machine.disk)
         self._purging.start()
         self._sockets = self.machine.listen(
             config.client_port_address, config.client_port or 0, config.client_port_listen_backlog
@@ -122,7 +162,8 @@ class Process(ABC):
         self, tree: DataTree, replayed: Callable[[int, bytes], object] | None = None
     ) -> Restored:
         """Fill the tree from the data directory; see `storage.recovery.restore`."""
-        config = self.config
+        config, stats = self.config, self.stats
+        began_ms = self.machine.precise_ms()
         self.machine.hold_collector()
         settings = RestoreSettings(
             config.datadir_autocreate,
@@ -141,6 +182,8 @@ class Process(ABC):
                 first_zxid=f"0x{hex_zxid(restored.first_mismatch_zxid or 0)}",
             )
         self.machine.settle_collector()
+        stats.database_load.record(1, round(self.machine.precise_ms() - began_ms))
+        stats.startup_txns.record(1, restored.txns_replayed)
         return restored
 
     def _log_writer(self) -> TxnLogWriter:
@@ -157,6 +200,7 @@ class Process(ABC):
 
     def _announce(self, mode: str, restored: Restored, znodes: int) -> None:
         config = self.config
+        self._audit_life("serverStart", audit.SUCCESS)
         log.info(f"zkserver {__version__}", mode=mode, pid=os.getpid())
         for each in self._sockets:
             address, port = each.getsockname()[:2]
@@ -170,10 +214,15 @@ class Process(ABC):
             txns_replayed=restored.txns_replayed,
         )
 
-    def _note_sync(self, server: Server, sync_ms: float) -> None:
-        """Count a sync of the log, and warn of a slow one."""
-        stats = server.stats
-        stats.record_sync(round(sync_ms))
+    def _note_sync(self, sync_ms: float, txns: int) -> None:
+        """Count a sync of the log with so many txns before it, and warn of a slow one."""
+        stats = self.stats
+        took_ms = round(sync_ms)
+        stats.fsync.record(1, took_ms)
+        if txns:
+            stats.logged += txns
+            stats.log_batch_size.record(1, txns)
+            stats.log_flush.record(1, took_ms)
         if sync_ms > self.config.fsync_warning_threshold_ms:
             stats.fsync_threshold_exceeded += 1
             log.warn(
@@ -195,6 +244,9 @@ class Process(ABC):
         if isinstance(error, FatalError):
             self.fail(error)
             return
+        if getattr(context.get("protocol"), "concerns_one_client", False):
+            log.warn("closing a connection", reason=repr(error))
+            return
         if error is None or isinstance(error, (ConnectionError, TimeoutError)):
             log.debug("socket trouble", reason=str(context.get("message")))
             return
@@ -211,7 +263,17 @@ class Process(ABC):
     def _exit_now(self, exit_code: int) -> None:
         os._exit(exit_code)
 
+    def _audit_life(self, operation: str, result: str) -> None:
+        """The server starts or stops: an event for the audit log, if there is one."""
+        if self.config.audit_enabled:
+            self.audit(audit.server_event(audit.user_of(self.environment()), operation, result))
+
+    def start_failed(self) -> None:
+        """The server could not begin to serve."""
+        self._audit_life("serverStart", audit.FAILURE)
+
     def _finish(self, exit_code: int) -> None:
         if not self._done.done():
+            self._audit_life("serverStop", audit.INVOKED)
             self.exit_code = exit_code
             self._done.set_result(None)

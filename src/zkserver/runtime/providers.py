@@ -22,6 +22,7 @@ def load_providers(config: Config) -> Providers:
         digest_algorithm=config.digest_algorithm,
         super_digest=config.super_digest,
         ensemble_names=config.ensemble_auth_name,
+        x509_super_user=config.x509_super_user,
         java_classes=[name for _, name in config.auth_providers],
     )
     for name in providers.unknown_classes:

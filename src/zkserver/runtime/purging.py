@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from zkserver.base.config import Config
-from zkserver.runtime.disk import RealDisk
 from zkserver.runtime.logs import get_log
 from zkserver.storage import purge
+from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
 
 log = get_log("purge")
@@ -18,10 +18,11 @@ _HOUR_S = 3600
 class Purging:
     """Runs `storage.purge` now and then, in a thread beside the event loop; off by default."""
 
-    def __init__(self, config: Config, layout: Layout) -> None:
+    def __init__(self, config: Config, layout: Layout, disk: Disk) -> None:
         self._interval_hours = config.autopurge_purge_interval_hours
         self._retain = config.autopurge_snap_retain_count
         self._layout = layout
+        self._disk = disk
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -45,7 +46,7 @@ class Purging:
 
     def _run(self) -> None:
         try:
-            removed = purge.run(RealDisk(), self._layout, self._retain)
+            removed = purge.run(self._disk, self._layout, self._retain)
         except OSError as error:
             log.warn("purge failed", reason=str(error))
             return

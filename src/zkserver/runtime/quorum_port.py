@@ -1,16 +1,25 @@
 """The quorum port: the leader's listener, and a learner's way to it.
 
 A link is a number and a transport; what its bytes mean is the role's affair (`server.role`).
+
+A leader listens at all of its addresses. A learner that knows several races them
+(`address_race`), whatever multiAddress.reachabilityCheckEnabled says, as Apache's learner does. A
+link on an address that goes out of reach falls silent; syncLimit ends it, and the next race finds
+the other way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Protocol, cast
 
 from zkserver.base.members import Address
+from zkserver.runtime import address_race, logs
+
+log = logs.get_log("quorum port")
 
 # Tries soon after the first: a leader is known some milliseconds before it listens. Then come
 # as many as Apache's server makes, at the configured distance.
@@ -53,6 +62,7 @@ class QuorumLink(asyncio.Protocol):
         self._no_delay = no_delay
         self._stream: Stream | None = None
         self._held: list[bytes] = []
+        self._held_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link stands."""
@@ -83,8 +93,16 @@ class QuorumLink(asyncio.Protocol):
         """Send, unless the link is gone."""
         if self._stream is not None:
             self._held.append(data)
+            self._held_bytes += len(data)
         elif self.transport is not None:
             self.transport.write(data)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was given to it and is not with the machine yet, but for what is streamed."""
+        if self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + self._held_bytes
 
     def begin_stream(self, stream: Stream) -> None:
         """Something large comes; it is told when the link is full and when it has room."""
@@ -98,7 +116,7 @@ class QuorumLink(asyncio.Protocol):
     def end_stream(self) -> None:
         """It was all: what waited behind it leaves."""
         self._stream = None
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         self.write(b"".join(held))
 
     def pause_writing(self) -> None:
@@ -125,36 +143,71 @@ async def connect(
     limit_ms: int,
     retry_delay_ms: int,
 ) -> str | None:
-    """Connect to a leader, by whichever of its addresses answers; None, or why not.
+    """Connect to a leader, by whichever of its addresses is first to answer; None, or why not.
 
-    It may have been elected a moment ago and not listen yet, so a few tries are made, within
-    `limit_ms` altogether.
+    It may have been elected a moment ago and not listen yet, so a few tries are made at each
+    address, within `limit_ms` altogether.
     """
     end_s = loop.time() + limit_ms / 1000
+    if len(addresses) == 1:
+        plain = partial(loop.create_connection, make_link)
+        return await _connect(loop, addresses[0], plain, end_s, retry_delay_ms)
+    raced = partial(address_race.FirstMade(loop).connect, make_link)
+    attempts = [partial(_connect, loop, each, raced, end_s, retry_delay_ms) for each in addresses]
+    problems = await address_race.first(loop, attempts)
+    if addresses and not problems:
+        return None
+    return "; ".join(problems) or "it has no address"
+
+
+async def _connect(
+    loop: asyncio.AbstractEventLoop,
+    address: Address,
+    create_connection: Callable[[str, int], Coroutine[Any, Any, object]],
+    end_s: float,
+    retry_delay_ms: int,
+) -> str | None:
+    """The same for one of its addresses."""
+    place = f"{address.host}:{address.quorum_port}"
     reason = "no time was left"
     for delay_ms in (0, *EARLY_DELAYS_MS, *[retry_delay_ms] * (CONNECT_TRIES - 1)):
         if delay_ms:
             await asyncio.sleep(delay_ms / 1000)
-        for address in addresses:
-            left_s = end_s - loop.time()
-            if left_s <= 0:
-                return reason
-            try:
-                async with asyncio.timeout(left_s):
-                    await loop.create_connection(make_link, address.host, address.quorum_port)
-            except TimeoutError:
-                reason = f"{address.host}:{address.quorum_port} does not answer"
-            except OSError as error:
-                reason = f"{address.host}:{address.quorum_port}: {error.strerror or error}"
-            else:
-                return None
+        left_s = end_s - loop.time()
+        if left_s <= 0:
+            return reason
+        try:
+            async with asyncio.timeout(left_s):
+                outcome = await create_connection(address.host, address.quorum_port)
+        except TimeoutError:
+            reason = f"{place} does not answer"
+        except (OSError, UnicodeError) as error:
+            reason = f"{place}: {getattr(error, 'strerror', None) or error}"
+        else:
+            return outcome if isinstance(outcome, str) else None
     return reason
 
 
 async def listen(
-    loop: asyncio.AbstractEventLoop, address: Address, factory: Callable[[], QuorumLink]
-) -> asyncio.AbstractServer:
-    """The leader's listener. Raises OSError if the port cannot be had."""
-    return await loop.create_server(factory, address.host, address.quorum_port)
+    loop: asyncio.AbstractEventLoop,
+    addresses: Sequence[Address],
+    factory: Callable[[], QuorumLink],
+    *,
+    on_all_ips: bool = False,
+) -> list[asyncio.AbstractServer]:
+    """The leader's listeners, at those of its addresses that can be had, or at all interfaces.
 
-
+    One that cannot makes a line. Raises OSError if none of them can.
+    """
+    listeners: list[asyncio.AbstractServer] = []
+    problem: OSError | None = None
+    places = [(None if on_all_ips else each.host, each.quorum_port) for each in addresses]
+    for host, port in dict.fromkeys(places):
+        try:
+            listeners.append(await loop.create_server(factory, host, port))
+        except OSError as error:
+            problem = error
+            log.warn("cannot listen for learners at an address", problem=str(error))
+    if problem is not None and not listeners:
+        raise problem
+    return listeners

@@ -3,6 +3,9 @@
 The child shares the parent's memory as of the fork, so what it writes is exactly
 the tree at its zxid. It closes every inherited socket first: a client whose
 connection the parent closes must see that at once. It reports through a pipe.
+
+Whoever wants a snapshot now (`request`) gets one that was begun after the asking; all who ask
+while one is being written share the next.
 """
 
 from __future__ import annotations
@@ -26,12 +29,17 @@ from zkserver.server.stats import ServerStats
 from zkserver.storage import snapshot
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
+from zkserver.storage.snapshot import Saved
 
 log = get_log("snapshot")
 
 # Snapshots that follow each other quickly do not all sum the digests of their znodes.
 VERIFY_INTERVAL_MS = 60_000.0
 _CHILD_NICENESS = 10
+
+
+class NoSnapshot(Exception):
+    """A snapshot that was asked for has not come about; the server goes on or says why not."""
 
 
 class Snapshots:
@@ -68,6 +76,9 @@ class Snapshots:
         self._verified_ms = -VERIFY_INTERVAL_MS
         self._report = b""
         self._txns = 0
+        # Who waits for the snapshot that is being written, and who for the one after it.
+        self._awaited: list[asyncio.Future[Saved]] = []
+        self._requested: list[asyncio.Future[Saved]] = []
         self._draw()
 
     def _draw(self) -> None:
@@ -102,6 +113,32 @@ class Snapshots:
             self._roll_log()
             self.take()
 
+    def request(self) -> asyncio.Future[Saved]:
+        """A snapshot of the tree as it is now or later; raises NoSnapshot if there is none."""
+        future: asyncio.Future[Saved] = asyncio.get_running_loop().create_future()
+        self._requested.append(future)
+        self._take_requested()
+        return future
+
+    def _take_requested(self) -> None:
+        if not self._requested or self._child:
+            return
+        self._awaited, self._requested = self._requested, []
+        self.take()
+        if not self._child:
+            # It was written at once, which has settled them, or could not be begun.
+            self._settle(None)
+
+    def _settle(self, saved: Saved | None) -> None:
+        awaited, self._awaited = self._awaited, []
+        for each in awaited:
+            if each.done():
+                continue
+            if saved is None:
+                each.set_exception(NoSnapshot("no snapshot could be written now; see the log"))
+            else:
+                each.set_result(saved)
+
     def take(self) -> None:
         """Begin a snapshot of the tree as it is now, unless one is being written."""
         if self._child or self._server is None:
@@ -129,6 +166,9 @@ class Snapshots:
 
     def stop(self) -> None:
         """End a snapshot that is being written, and remove what there is of it."""
+        self._awaited += self._requested
+        self._requested = []
+        self._settle(None)
         if self._child:
             asyncio.get_running_loop().remove_reader(self._reader)
             os.close(self._reader)
@@ -187,8 +227,10 @@ class Snapshots:
             # The log keeps everything until the next try.
             self._stats.snapshot_errors += 1
             log.warn("no snapshot now: its process was killed", signal=os.WTERMSIG(status))
-            return
-        self._finish(json.loads(self._report) if self._report else {"error": "the child died"})
+            self._settle(None)
+        else:
+            self._finish(json.loads(self._report) if self._report else {"error": "the child died"})
+        self._take_requested()
 
     def _finish(self, report: dict[str, object]) -> None:
         stats = self._stats
@@ -209,14 +251,17 @@ class Snapshots:
             )
             return
         stats.snapshots += 1
-        stats.last_snapshot_ms = took_ms
+        saved = Saved(str(report["path"]), int(str(report["zxid"])), int(str(report["bytes"])))
+        stats.snapshot_time.record(1, took_ms)
         log.info(
             "snapshot written",
-            path=str(report["path"]),
-            zxid="0x" + hex_zxid(int(str(report["zxid"]))),
-            size_bytes=int(str(report["bytes"])),
+            path=saved.path,
+            zxid="0x" + hex_zxid(saved.zxid),
+            size_bytes=saved.size_bytes,
             took_ms=took_ms,
         )
+        self._settle(saved)
 
     def _fail(self, message: str) -> None:
+        self._settle(None)
         self._failed(FatalError(ExitCode.TXNLOG_ERROR_TAKING_SNAPSHOT, message))

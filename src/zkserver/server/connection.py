@@ -153,9 +153,7 @@ class Connection:
         server.chunk_ms = now_ms
         server.chunk_wall_ms = 0
         pipeline = server.pipeline
-        submit = pipeline.submit
-        handlers = pipeline.handlers
-        writes = pipeline.writes
+        submit, handlers, writes = pipeline.submit, pipeline.handlers, pipeline.writes
         alive = server.sessions.touch(self.session_id, now_ms)
         free = alive and not server.guards_requests
         while position + _HEADER_SIZE <= size:
@@ -186,20 +184,28 @@ class Connection:
                 except (JuteError, error):
                     self.refuse(xid, ErrorCode.MARSHALLINGERROR)
             position = stop
-            if self.heavy_bytes > HEAVY_LIMIT_BYTES:
-                self._wait_for_client()
-                if self.writing_blocked:
-                    break
+            if self.heavy_bytes > HEAVY_LIMIT_BYTES and self._wait_for_client():
+                break
             if self.phase != OPEN:
                 break
         if count:
-            server.stats.packets_received += count
+            stats = server.stats
+            stats.packets_received += count
+            stats.bytes_received += position
             self.packets_received += count
             if answered:
                 self.answered += answered
                 self.note_request(xid, kind, now_ms)
             if self.out:
                 self.flush()
+            if answered:
+                if self.last_latency_ms:
+                    stats.reads.record(answered, self.last_latency_ms)
+                else:
+                    stats.quick_reads += answered
+                if now_ms != stats.reads_sampled_ms:
+                    stats.reads_sampled_ms = now_ms
+                    stats.sample_reads(chunk, count, self.tree)
             if server.in_flight > server.outstanding_limit:
                 server.throttle(self)
         if position < size and self.phase == OPEN:
@@ -389,11 +395,12 @@ class Connection:
         self.last_latency_ms = elapsed_ms
         self.last_response_ms = now_ms
 
-    def _wait_for_client(self) -> None:
-        """After a lot of output: hand it over, and stop if the client lags behind."""
+    def _wait_for_client(self) -> bool:
+        """After a lot of output: hand it over; whether to stop, since the client lags behind."""
         self.flush()
         if self.writing_blocked:
             self.pause_reading()
+        return self.writing_blocked
 
     def block_writing(self) -> None:
         """The transport holds more than its high water mark."""

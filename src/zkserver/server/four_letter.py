@@ -8,16 +8,14 @@ comes in through `Host`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from zkserver import __version__
 from zkserver.base.config import Config
-from zkserver.server import peer_words
+from zkserver.server import peer_words, reports
 from zkserver.server.monitor import metrics
-from zkserver.server.reads import NAMES
-from zkserver.tree.watches import WatchTable
 
 if TYPE_CHECKING:
     from zkserver.server.connection import Connection
@@ -76,52 +74,61 @@ def is_allowed(config: Config, word: str) -> bool:
 
 def conf(server: Server) -> str:
     """The configuration that is in force."""
-    config = server.config
+    known = reports.configuration(server)
     data_size, log_size = server.host.directory_sizes()
     rows = {
-        "clientPort": server.host.client_port(),
+        "clientPort": known["client_port"],
         "secureClientPort": -1,
-        "dataDir": f"{config.data_dir}/version-2",
+        "dataDir": known["data_dir"],
         "dataDirSize": data_size,
-        "dataLogDir": f"{config.data_log_dir}/version-2",
+        "dataLogDir": known["data_log_dir"],
         "dataLogSize": log_size,
-        "tickTime": config.tick_time_ms,
-        "maxClientCnxns": config.max_client_cnxns,
-        "minSessionTimeout": config.min_session_timeout_ms,
-        "maxSessionTimeout": config.max_session_timeout_ms,
-        "clientPortListenBacklog": config.client_port_listen_backlog,
-        "serverId": 0,
+        "tickTime": known["tick_time"],
+        "maxClientCnxns": known["max_client_cnxns"],
+        "minSessionTimeout": known["min_session_timeout"],
+        "maxSessionTimeout": known["max_session_timeout"],
+        "clientPortListenBacklog": known["client_port_listen_backlog"],
+        "serverId": known["server_id"],
     }
     facts = server.peer
     if facts is None:
         return "".join(f"{key}={value}\n" for key, value in rows.items())
-    rows |= peer_words.conf_rows(config, facts)
+    rows |= peer_words.conf_rows(server.config, facts)
     text = "".join(f"{key}={value}\n" for key, value in rows.items())
     return text + ("" if server.is_read_only else peer_words.membership(facts))
 
 
+# What `cons` adds of a connection with a session, and how.
+_SESSION_FIGURES = (
+    (",sid=0x{:x}", "session_id"),
+    (",lop={}", "last_operation"),
+    (",est={}", "established"),
+    (",to={}", "session_timeout"),
+    (",lcxid=0x{:x}", "last_cxid"),
+    (",lzxid=0x{:x}", "last_zxid"),
+    (",lresp={}", "last_response_time"),
+    (",llat={}", "last_latency"),
+    (",minlat={}", "min_latency"),
+    (",avglat={}", "avg_latency"),
+    (",maxlat={}", "max_latency"),
+)
+
+
 def describe(connection: Connection, brief: bool) -> str:
     """One connection as cons and (brief) stat print it."""
-    interest = (not connection.reading_paused) + 4 * connection.writing_blocked
+    known = reports.connection(connection, brief=brief)
     text = (
-        f" /{connection.address}:{connection.port}[{interest:x}](queued={connection.queued()},"
-        f"recved={connection.packets_received},sent={connection.packets_sent}"
+        f" /{known['remote_socket_address']}[{known['interest_ops']:x}]"
+        f"(queued={known['outstanding_requests']},recved={known['packets_received']}"
+        f",sent={known['packets_sent']}"
     )
-    if not brief and connection.session_id:
-        latency = connection.latency
-        last = "NA" if connection.last_kind is None else NAMES.get(connection.last_kind, "NA")
-        average_ms = latency.total_ms // latency.count if latency.count else 0
-        text += (
-            f",sid=0x{connection.session_id & _MASK64:x},lop={last}"
-            f",est={connection.established_ms},to={connection.session_timeout_ms}"
-        )
-        if connection.cxid >= 0:
-            text += f",lcxid=0x{connection.cxid:x}"
-        text += (
-            f",lzxid=0x{connection.last_zxid & _MASK64:x},lresp={connection.last_response_ms}"
-            f",llat={connection.last_latency_ms},minlat={latency.min_ms}"
-            f",avglat={average_ms},maxlat={latency.max_ms}"
-        )
+    if "session_id" in known:
+        for form, name in _SESSION_FIGURES:
+            value = known[name]
+            if name in ("session_id", "last_zxid") and isinstance(value, int):
+                value &= _MASK64
+            if name != "last_cxid" or connection.cxid >= 0:
+                text += form.format(value)
     return text + ")\n"
 
 
@@ -132,20 +139,13 @@ def cons(server: Server) -> str:
 
 def crst(server: Server) -> str:
     """Begin the figures of every connection anew."""
-    for connection in server.connections:
-        connection.packets_received = connection.packets_sent = 0
-        connection.latency.reset()
-        connection.last_kind = None
-        connection.cxid = connection.last_zxid = -1
-        connection.last_response_ms = connection.last_latency_ms = 0
+    reports.reset_connections(server)
     return "Connection stats reset.\n"
 
 
 def srst(server: Server) -> str:
     """Begin the figures of the server anew."""
-    server.stats.reset()
-    if server.peer is not None and server.peer.reign is not None:
-        server.peer.reign().proposals.reset()
+    reports.reset_stats(server)
     return "Server stats reset.\n"
 
 
@@ -207,9 +207,14 @@ def envi(server: Server) -> str:
     return _environment(server.host)
 
 
+def environment(known: Mapping[str, str]) -> dict[str, object]:
+    """What a server is and runs on, by name; `known` is what its host knows."""
+    return {"zookeeper.version": VERSION, **known}
+
+
 def _environment(host: Host) -> str:
-    rows = {"zookeeper.version": VERSION, **host.environment()}
-    return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in rows.items())
+    rows = environment(host.environment()).items()
+    return "Environment:\n" + "".join(f"{key}={value}\n" for key, value in rows)
 
 
 def srvr(server: Server) -> str:
@@ -229,29 +234,30 @@ def _heading(server: Server) -> str:
 
 
 def _figures(server: Server) -> str:
-    stats, latency = server.stats, server.stats.latency
+    known = reports.figures(server)
     proposals = ""
     if server.peer is not None and server.peer.reign is not None:
         proposals = peer_words.proposal_sizes(server.peer.reign())
     return (
-        f"Latency min/avg/max: {latency.min_ms}/{latency.average_ms()}/{latency.max_ms}\n"
-        f"Received: {stats.packets_received}\n"
-        f"Sent: {stats.packets_sent}\n"
-        f"Connections: {len(server.connections)}\n"
-        f"Outstanding: {server.in_flight}\n"
+        f"Latency min/avg/max: {known['min_latency']}/{known['avg_latency']}"
+        f"/{known['max_latency']}\n"
+        f"Received: {known['packets_received']}\n"
+        f"Sent: {known['packets_sent']}\n"
+        f"Connections: {known['num_alive_client_connections']}\n"
+        f"Outstanding: {known['outstanding_requests']}\n"
         f"Zxid: 0x{server.tree.last_zxid & _MASK64:x}\n"
-        f"Mode: {server.pipeline.mode}\n"
-        f"Node count: {server.tree.znode_count()}\n"
+        f"Mode: {known['server_state']}\n"
+        f"Node count: {known['node_count']}\n"
         f"{proposals}"
     )
 
 
 def wchs(server: Server) -> str:
     """How many watch how much; data watches, as everywhere in these words."""
-    summary = server.tree.data_watches.summary()
+    known = reports.watch_summary(server)
     return (
-        f"{summary.connections} connections watching {summary.paths} paths\n"
-        f"Total watches:{summary.watches}\n"
+        f"{known['num_connections']} connections watching {known['num_paths']} paths\n"
+        f"Total watches:{known['num_total_watches']}\n"
     )
 
 
@@ -260,53 +266,43 @@ def _listed(rows: Iterable[tuple[str, Iterable[str]]]) -> str:
     return "".join(f"{line}\n" for line in lines) + "\n"
 
 
-def _shown(path: bytes | None) -> str:
-    return "null" if path is None else path.decode("utf-8", "replace")
+def _shown_id(session_id: int) -> str:
+    return f"0x{session_id & _MASK64:x}"
 
 
 def wchc(server: Server) -> str:
     """The paths that each session watches."""
-    table: WatchTable = server.tree.data_watches
-    rows = []
-    for connection in server.connections:
-        paths = table.by_watcher.get(connection)
-        if paths:
-            rows.append((f"0x{connection.session_id & _MASK64:x}", map(_shown, paths)))
-    return _listed(rows)
+    return _listed((_shown_id(each), paths) for each, paths in reports.watches(server).items())
 
 
 def wchp(server: Server) -> str:
     """The sessions that watch each path."""
-    rows = []
-    session_of = {each: f"0x{each.session_id & _MASK64:x}" for each in server.connections}
-    for path, watchers in server.tree.data_watches.by_path.items():
-        ids = [session_of[each] for each in session_of if each in watchers]
-        rows.append((_shown(path), ids))
-    return _listed(rows)
+    rows = reports.watches_by_path(server).items()
+    return _listed((path, map(_shown_id, ids)) for path, ids in rows)
 
 
 def dirs(server: Server) -> str:
     """Bytes of snapshots and of logs."""
-    data_size, log_size = server.host.directory_sizes()
-    return f"datadir_size: {data_size}\nlogdir_size: {log_size}\n"
+    return "".join(f"{key}: {value}\n" for key, value in reports.directory_sizes(server).items())
+
+
+def monitor(server: Server) -> dict[str, object]:
+    """The figures that are measured, under Apache's names without the prefix zk_."""
+    rows: dict[str, object] = {"version": VERSION, "server_state": server.pipeline.mode}
+    if server.peer is not None:
+        rows |= peer_words.state_rows(server.peer, server.pipeline.mode)
+    return rows | metrics(server)
 
 
 def mntr(server: Server) -> str:
     """The figures that are measured, under Apache's names."""
-    rows: dict[str, object] = {"version": VERSION, "server_state": server.pipeline.mode}
-    if server.peer is not None:
-        rows |= peer_words.state_rows(server.peer, server.pipeline.mode)
-    rows |= metrics(server)
-    return "".join(f"zk_{key}\t{value}\n" for key, value in rows.items())
+    return "".join(f"zk_{key}\t{value}\n" for key, value in monitor(server).items())
 
 
 def hash_(server: Server) -> str:
     """The tree digest after every 128th transaction."""
-    return "".join(f"{zxid:x}: {_signed(digest)}\n" for zxid, digest in server.tree.digest_log)
-
-
-def _signed(digest: int) -> int:
-    return digest - (1 << 64) if digest >> 63 else digest
+    known = reports.digests(server)
+    return "".join(f"{each['zxid']:x}: {each['digest']}\n" for each in known)
 
 
 _ANSWERS: dict[str, Callable[[Server], str]] = {

@@ -22,13 +22,15 @@ from typing import NamedTuple
 from zkserver.base import opcodes as op
 from zkserver.base.acl import Id
 from zkserver.base.errors import ErrorCode, ExitCode, FatalError, LinkError
-from zkserver.base.zxid import hex_zxid, make_zxid
+from zkserver.base.zxid import counter_of, hex_zxid, make_zxid
 from zkserver.jute import quorum_packets as packets
+from zkserver.jute.quorum_packets import Packet, PacketType
+from zkserver.jute.txns import peek_time_ms
 from zkserver.prep.common import PREPARERS
 from zkserver.prep.prep import WRITES, Prepared
 from zkserver.server.connection import CLOSED, OPEN, Connection
 from zkserver.server.database import Database
-from zkserver.server.peer_words import ProposalSizes, Reign
+from zkserver.server.peer_words import LearnerFigures, ProposalSizes, Reign, Traffic
 from zkserver.server.pipeline import Pipeline
 from zkserver.server.reads import HANDLERS
 from zkserver.server.role import Role, RoleHost
@@ -40,6 +42,8 @@ from zkserver.zab.leader import Leader
 # In an ensemble a sync has to be asked for.
 LOCAL_READS = {kind: handler for kind, handler in HANDLERS.items() if kind != op.SYNC}
 FORWARDED = WRITES | {op.SYNC}
+# How many batches of proposals are remembered with their time.
+PROPOSALS_TIMED = 64
 
 
 class Remote(NamedTuple):
@@ -159,6 +163,8 @@ class LeaderPipeline(Pipeline):
     def committed(self, entries: Sequence[Entry]) -> None:
         """A quorum has these: apply and answer them. They are the oldest proposals."""
         left = done = len(entries)
+        server = self.server
+        self._done_ms = server.now_ms()
         proposed = self._proposed
         while left and proposed:
             run = proposed[0]
@@ -180,6 +186,8 @@ class LeaderPipeline(Pipeline):
                 ExitCode.UNEXPECTED_ERROR,
                 f"committed 0x{hex_zxid(entries[-1][0])}, applied 0x{hex_zxid(self._applied_zxid)}",
             )
+        age_ms = max(server.wall_ms() - peek_time_ms(entries[-1][1]), 0)
+        server.stats.propagation.record(len(entries), age_ms)
         self._account(len(entries), done)
 
     def _lift_barriers(self) -> int:
@@ -209,6 +217,10 @@ class LeaderRole(Role):
         self._proposals = ProposalSizes()
         self._reign_ms = 0
         self._rests: dict[int, bytes] = {}
+        self._traffic: dict[int, Traffic] = {}
+        # (last zxid, when it was proposed), oldest first: one for each time, of those that a
+        # quorum or a learner may not have yet.
+        self._proposed_ms: deque[tuple[int, int]] = deque(maxlen=PROPOSALS_TIMED)
 
     def begin(self) -> None:
         """The reign begins."""
@@ -217,10 +229,12 @@ class LeaderRole(Role):
     def link_up(self, link: int) -> None:
         """A learner has connected."""
         self._rests[link] = b""
+        self._traffic[link] = Traffic(self.host.now_ms())
         self._perform(self.core.link_up(link))
 
-    def link_down(self, link: int) -> None:
+    def link_down(self, link: int, _reason: str) -> None:
         """A learner's link broke."""
+        self._traffic.pop(link, None)
         if self._rests.pop(link, None) is not None and not self.has_ended:
             self._perform(self.core.link_down(link))
 
@@ -232,11 +246,35 @@ class LeaderRole(Role):
         try:
             found, self._rests[link] = packets.parse(rest + data if rest else data)
         except LinkError as error:
-            self.link_down(link)
-            self.host.hang_up(link, str(error))
+            self.link_down(link, str(error))
+            self.host.links.hang_up(link, str(error))
             return
         if found:
+            self._traffic[link].received += len(found)
+            self._time_ack(link, found)
             self._perform(self.core.received(link, found))
+
+    def _time_ack(self, link: int, found: Sequence[Packet]) -> None:
+        """Record how long the learner took to acknowledge; its ACKs come in runs, in order."""
+        last = found[-1]
+        if last.type != PacketType.ACK:
+            return
+        proposed_ms = self._time_of(last.zxid)
+        server_id = self.core.server_id_of(link)
+        if proposed_ms is not None and server_id >= 0:
+            elapsed_ms = self.host.now_ms() - proposed_ms
+            self.host.stats.learner_ack.record(server_id, len(found), elapsed_ms)
+
+    def _time_of(self, zxid: int) -> int | None:
+        """When the batch with that proposal was proposed; None if that is not known any more."""
+        if not counter_of(zxid):
+            return None
+        found_ms = None
+        for last_zxid, proposed_ms in reversed(self._proposed_ms):
+            if last_zxid < zxid:
+                return found_ms
+            found_ms = proposed_ms
+        return None if len(self._proposed_ms) == PROPOSALS_TIMED else found_ms
 
     def flush(self) -> None:
         """Propose what the clients' and the learners' requests have come to."""
@@ -246,24 +284,44 @@ class LeaderRole(Role):
                 return
             for _, data in entries:
                 self._proposals.record(len(data))
+            self.host.stats.proposals += len(entries)
+            self._proposed_ms.append((entries[-1][0], self.host.now_ms()))
             self._perform(self.core.propose(entries))
 
     def _committed(self, entries: list[Entry]) -> None:
+        proposed_ms = self._time_of(entries[-1][0])
+        if proposed_ms is not None:
+            elapsed_ms = self.host.now_ms() - proposed_ms
+            self.host.stats.quorum_ack.record(len(entries), elapsed_ms)
         self.pipeline.committed(entries)
 
+    def _transmit(self, queues: dict[int, list[Packet]]) -> None:
+        for link, queue in queues.items():
+            traffic = self._traffic.get(link)
+            if traffic is not None:
+                traffic.sent += len(queue)
+        super()._transmit(queues)
+
     def _answer(self, out: Effects) -> None:
+        for kind in out.synchronised:
+            if kind is PacketType.SNAP:
+                self.host.stats.trees_sent += 1
+            else:
+                self.host.stats.diffs_sent += 1
         server = self.server
         if server is None:
             return
         now_ms = self.host.now_ms()
         for session_id, _ in out.touched:
             server.sessions.touch(session_id, now_ms)
+        server.stats.revalidations += len(out.revalidations)
         for revalidation in out.revalidations:
             link, session_id, _ = revalidation
             is_valid = self.pipeline.revalidate(revalidation)
             self._perform(self.core.revalidated(link, session_id, is_valid))
         writes: list[Forwarded] = []
         for asked in out.requests:
+            self._count_request(asked.link)
             if asked.type != op.SYNC:
                 writes.append(asked)
                 continue
@@ -275,6 +333,21 @@ class LeaderRole(Role):
             self._perform(self.core.sync(asked.link))
         if writes:
             self.pipeline.submit_forwarded(writes)
+
+    def _count_request(self, link: int) -> None:
+        traffic = self._traffic.get(link)
+        if traffic is not None:
+            traffic.requests += 1
+
+    def learners(self) -> list[LearnerFigures]:
+        """The learners that get what is proposed, for the admin commands."""
+        return [
+            LearnerFigures(
+                each.link, each.server_id, each.is_participant, each.acked, self._traffic[each.link]
+            )
+            for each in self.core.learners
+            if each.is_forwarded and each.link in self._traffic
+        ]
 
     def reign(self) -> Reign:
         """The leader's figures, for the four-letter words."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 from zkserver.base import opcodes as op
 from zkserver.base.errors import LinkError
@@ -29,7 +30,7 @@ from zkserver.server.database import Database, unreadable
 from zkserver.server.leading import FORWARDED, LOCAL_READS
 from zkserver.server.pipeline import SESSION_KINDS, has_moved, reply, session_changed
 from zkserver.server.role import Role, RoleHost
-from zkserver.server.run import Forwards, Run
+from zkserver.server.run import Asker, Forwards, Run
 from zkserver.server.server import Server
 from zkserver.session import passwords
 from zkserver.storage import tree_stream
@@ -53,11 +54,13 @@ class LearnerPipeline:
         self.mode = mode
         self._database = database
         self._run: Forwards | None = None
+        # When the txns that are being applied came.
+        self._done_ms = 0
         # What the leader is to be asked when the turn ends, and where its syncs wait.
         self._asks: list[Packet] = []
-        self._barriers: list[Run] = []
-        # Connections that wait for the leader's word on the session they named, oldest first.
-        self._resuming: dict[int, deque[Connection]] = {}
+        self._barriers: list[Run | Asker] = []
+        # Who waits for the leader's word on a session, oldest first.
+        self._resuming: dict[int, deque[Connection | Asker]] = {}
 
     # From clients
 
@@ -107,6 +110,15 @@ class LearnerPipeline:
         data = packets.build_revalidation(session_id, connection.session_timeout_ms)
         self._put(Packet(PacketType.REVALIDATE, -1, data))
 
+    def pass_on(self, asked: Packet, asker: Asker | None, session_id: int | None = None) -> None:
+        """What an observer asks. `asker` waits for a sync, or for word on `session_id`."""
+        self._run = None
+        if session_id is not None and asker is not None:
+            self._resuming.setdefault(session_id, deque()).append(asker)
+        elif asker is not None:
+            self._barriers.append(asker)
+        self._put(asked)
+
     def end_run(self) -> None:
         """A read waits behind the last write, so the next one must not join its run."""
         self._run = None
@@ -127,8 +139,8 @@ class LearnerPipeline:
 
     # To and from the leader
 
-    def take_asks(self) -> tuple[list[Packet], list[Run]]:
-        """What the leader is to be asked, in order, and the barriers of the syncs among it."""
+    def take_asks(self) -> tuple[list[Packet], list[Run | Asker]]:
+        """What the leader is to be asked, in order, and who waits for the syncs among it."""
         asks = self._asks, self._barriers
         self._asks, self._barriers = [], []
         self._run = None
@@ -151,6 +163,9 @@ class LearnerPipeline:
         connection = waiting.popleft()
         if not waiting:
             del self._resuming[session_id]
+        if isinstance(connection, Asker):
+            connection.settled(session_id, is_valid=is_valid)
+            return
         if connection.phase == CLOSED:
             return
         server = self.server
@@ -171,8 +186,9 @@ class LearnerPipeline:
     def committed(self, entries: Sequence[Entry]) -> None:
         """Apply committed txns in order, and answer those that are waited for here."""
         server = self.server
-        tree = server.tree
+        tree, stats = server.tree, server.stats
         done = 0
+        self._done_ms = server.now_ms()
         for zxid, entry in entries:
             try:
                 txn, digest = txns.decode(entry)
@@ -193,7 +209,15 @@ class LearnerPipeline:
                 connection.out += reply(txn[1], zxid, txn[4], result)
                 connection.answered += 1
                 done += self._answered(connection)
-        server.stats.commits += len(entries)
+        count = len(entries)
+        stats.learner_commits += count
+        stats.unsampled_writes += count
+        if self._done_ms != stats.writes_sampled_ms:
+            stats.writes_sampled_ms = self._done_ms
+            stats.sample_write(txn)
+        age_ms = max(server.wall_ms() - txn[3], 0)
+        stats.propagation.record(count, age_ms)
+        stats.commit_propagation.record(count, age_ms)
         server.in_flight -= done
         server.flush_connections()
 
@@ -217,14 +241,21 @@ class LearnerPipeline:
             return 0
         cxid = run.cxids.popleft()
         if run.cxids:
+            run.answered += 1
             return 1
+        stats = self.server.stats
+        elapsed_ms = self._done_ms - run.since_ms
+        stats.updates.record(run.answered + 1, elapsed_ms)
         connection.waiting.popleft()
         if run is self._run:
             self._run = None
         if run.large_bytes:
             self.server.large_requests.end(run.large_bytes)
         connection.note_request(cxid, run.kind, run.since_ms)
-        return 1 + connection.serve_waiting()
+        served = connection.serve_waiting()
+        if served:
+            stats.reads.record(served, elapsed_ms)
+        return 1 + served
 
 
 def _is_next(connection: Connection, cxid: int) -> bool:
@@ -235,8 +266,15 @@ def _is_next(connection: Connection, cxid: int) -> bool:
     return isinstance(head, Forwards) and head.cxids[0] == cxid
 
 
+class Observers(Protocol):
+    """Who is told what a follower applies."""
+
+    def applied(self, entries: list[Entry]) -> None: ...
+    def tick(self, now_ms: int) -> None: ...
+
+
 class LearnerRole(Role):
-    """A follower or an observer with its one link."""
+    """A follower or an observer with its one link. A follower may have `observers`."""
 
     core: Learner
     pipeline: LearnerPipeline
@@ -250,17 +288,18 @@ class LearnerRole(Role):
         self._reader: tree_stream.TreeReader | None = None
         self._tree_zxid = 0
         self._heard_ms = host.now_ms()
+        self.observers: Observers | None = None
 
-    def link_up(self) -> None:
+    def link_up(self, _link: int) -> None:
         """The link to the leader stands."""
         self._perform(self.core.link_up())
 
-    def link_down(self, reason: str) -> None:
+    def link_down(self, _link: int, reason: str) -> None:
         """The link broke, or could not be had."""
         if not self.has_ended:
             self._perform(self.core.link_down(reason))
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, link: int, data: bytes) -> None:
         """Bytes of the leader."""
         if self.has_ended:
             return
@@ -276,15 +315,16 @@ class LearnerRole(Role):
                     break
                 self._receive_packets(found)
         except LinkError as error:
-            self.link_down(str(error))
+            self.link_down(link, str(error))
         except SnapshotError as error:
-            self.link_down(f"the leader's tree does not read: {error}")
+            self.link_down(link, f"the leader's tree does not read: {error}")
         self._rest = data
 
     def _receive_packets(self, found: list[Packet]) -> None:
-        start = 0
+        start = proposals = 0
         for place, packet in enumerate(found, 1):
             kind, zxid, entry, _ = packet
+            proposals += kind == PacketType.PROPOSAL
             if kind in _CARRYING and (entry is None or txns.claimed_zxid(entry) != zxid):
                 # It would be on disk before anybody reads it.
                 raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
@@ -293,6 +333,11 @@ class LearnerRole(Role):
                 self._perform(self.core.received(found[start:place]))
                 start = place
         last = found[-1]
+        if last.type == PacketType.PROPOSAL and last.data is not None:
+            # They come in runs; the one that was made last stands for all.
+            age_ms = max(self.host.wall_ms() - txns.peek_time_ms(last.data), 0)
+            self.host.stats.proposal_latency.record(proposals, age_ms)
+        self.host.stats.proposals_received += proposals
         if last.type == PacketType.SNAP and self.phase is Phase.SYNCHRONISATION:
             self._tree_zxid = last.zxid
             tree = self.database.make_tree()
@@ -324,6 +369,8 @@ class LearnerRole(Role):
             for session_id, timeout_ms in self.pipeline.heard_of(since_ms):
                 self.core.touch(session_id, timeout_ms)
         super().tick(now_ms)
+        if self.observers is not None and not self.has_ended:
+            self.observers.tick(now_ms)
 
     def flush(self) -> None:
         """Ask the leader what the clients' requests of this turn have come to."""
@@ -333,8 +380,15 @@ class LearnerRole(Role):
         if asks:
             self._perform(self.core.forward(asks, barriers))
 
+    def close(self) -> None:
+        """Nobody is told any more."""
+        self.observers = None
+        super().close()
+
     def _committed(self, entries: list[Entry]) -> None:
         self.pipeline.committed(entries)
+        if self.observers is not None:
+            self.observers.applied(entries)
 
     def _answer(self, out: Effects) -> None:
         if self.server is None:
@@ -344,6 +398,8 @@ class LearnerRole(Role):
         for barrier in out.syncs_done:
             if isinstance(barrier, Run):
                 self.pipeline.synced(barrier)
+            elif isinstance(barrier, Asker):
+                barrier.synced()
 
     def _serve(self) -> None:
         server = self.server = self.host.open_server()

@@ -1,19 +1,17 @@
 """What the four-letter words tell of a peer beyond what a standalone server tells of itself.
 
 `PeerFacts` is what the runtime gives to a peer's `Server`; a leader's figures are asked of its
-role through `reign`, at the moment of the word. Names and order are Apache ZooKeeper 3.9's. Its
-rows about queues between its threads are left out: there are no such queues here.
+role through `reign`, at the moment of the word. Names and order are Apache ZooKeeper 3.9's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from zkserver.base.config import Config
 from zkserver.base.members import Membership, Role
-from zkserver.server.stats import Latency
 
 if TYPE_CHECKING:
     from zkserver.server.server import Server
@@ -24,19 +22,17 @@ _DOING = {"leader": "leading", "follower": "following", "observer": "observing"}
 class ProposalSizes:
     """Bytes of the leader's proposals; -1 before the first."""
 
-    __slots__ = ("count", "largest", "last", "smallest")
+    __slots__ = ("largest", "last", "smallest")
 
     def __init__(self) -> None:
-        self.count = 0
         self.reset()
 
     def reset(self) -> None:
-        """Forget the sizes; the count goes on."""
+        """Forget the sizes."""
         self.last = self.smallest = self.largest = -1
 
     def record(self, size_bytes: int) -> None:
         """A proposal was made."""
-        self.count += 1
         self.last = size_bytes
         if size_bytes > self.largest:
             self.largest = size_bytes
@@ -58,17 +54,44 @@ class Reign(NamedTuple):
     proposals: ProposalSizes
 
 
+class Traffic:
+    """Packets on a learner's link, since `since_ms` (monotonic) or since they were reset."""
+
+    __slots__ = ("received", "requests", "sent", "since_ms")
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        self.reset()
+
+    def reset(self) -> None:
+        """Count anew."""
+        self.received = self.sent = self.requests = 0
+
+
+class LearnerFigures(NamedTuple):
+    """A learner that gets what is proposed, as its leader knows it, on the link of this number."""
+
+    link: int
+    server_id: int
+    is_participant: bool
+    last_zxid: int
+    traffic: Traffic
+
+
 @dataclass(slots=True)
 class PeerFacts:
-    """The peer around a server. `leader_id` is that of its leader; `reign` is a leader's."""
+    """The peer around a server. `leader_id` is that of its leader; `reign` and `learners` are a
+    leader's. `master_id` is whom an observer is connected to; `observers` counts a follower's.
+    """
 
     server_id: int
     membership: Membership
     config: bytes
     leader_id: int | None = None
+    master_id: int | None = None
     reign: Callable[[], Reign] | None = None
-    looking_count: int = 0
-    elections: Latency = field(default_factory=Latency)
+    learners: Callable[[], list[LearnerFigures]] | None = None
+    observers: Callable[[], int] | None = None
 
 
 def conf_rows(config: Config, facts: PeerFacts) -> dict[str, object]:
@@ -104,34 +127,20 @@ def state_rows(facts: PeerFacts, mode: str) -> dict[str, object]:
         return {}
     rows: dict[str, object] = {"peer_state": f"{_DOING[mode]} - broadcast"}
     if mode == "observer":
-        rows["observer_master_id"] = facts.leader_id
+        rows["observer_master_id"] = facts.master_id
     return rows
 
 
-def metrics(server: Server) -> dict[str, object]:
-    """Rows of `mntr` that tell of the ensemble; of a standalone server, what it has committed."""
-    commits = server.stats.commits
+def gauges(server: Server) -> dict[str, float]:
+    """Gauges that only a peer has, those of a leader among them."""
     facts = server.peer
-    if facts is None:
-        return {"commit_count": commits}
-    elections = facts.elections
-    rows: dict[str, object] = {
-        "looking_count": facts.looking_count,
-        "avg_election_time": elections.average_ms(),
-        "min_election_time": elections.min_ms,
-        "max_election_time": elections.max_ms,
-        "cnt_election_time": elections.count,
-        "sum_election_time": elections.total_ms,
-    }
-    if server.is_read_only:
-        return rows | {"commit_count": 0}
-    rows["quorum_size"] = len(facts.membership.participants)
+    if facts is None or server.is_read_only:
+        return {}
+    rows: dict[str, float] = {"quorum_size": len(facts.membership.participants)}
     if facts.reign is None:
-        return rows | {
-            "proposal_count": 0,
-            "commit_count": 0,
-            "learner_commit_received_count": commits,
-        }
+        if facts.observers is not None:
+            rows["synced_observers"] = facts.observers()
+        return rows
     reign = facts.reign()
     sizes = reign.proposals
     voters = {member.server_id for member in facts.membership.participants}
@@ -146,7 +155,4 @@ def metrics(server: Server) -> dict[str, object]:
         "last_proposal_size": sizes.last,
         "min_proposal_size": sizes.smallest,
         "max_proposal_size": sizes.largest,
-        "proposal_count": sizes.count,
-        "commit_count": commits,
-        "learner_commit_received_count": 0,
     }

@@ -74,6 +74,7 @@ class Pipeline:
             config.reconfig_enabled,
         )
         prep = self.prep = Prep(server.tree, server.sessions, server.providers, rules)
+        prep.quota_refused = server.stats.refused_by_quota
         # 0 or less: no bound.
         size = config.max_batch_size
         self._max_batch_size = size if size > 0 else 1 << 62
@@ -84,6 +85,11 @@ class Pipeline:
         self._applied_zxid = prep.zxid
         # Set while a batch is open and nobody has been told to come for it.
         self.idle = True
+        # When the batch that is being answered was on disk, or a quorum had it.
+        self._done_ms = 0
+        # How many of its writes took this long, and are not in the figures yet.
+        self._updates = 0
+        self._updates_ms = 0
 
     def submit(
         self, connection: Connection, kind: int, cxid: int, data: bytes, start: int, stop: int
@@ -190,10 +196,13 @@ class Pipeline:
 
     def durable(self, batch: Batch) -> None:
         """The batch is on disk: apply it, answer it, let the reads behind it go."""
-        done = len(batch.entries)
+        done = count = len(batch.entries)
+        now_ms = self._done_ms = self.server.now_ms()
+        if count:
+            self.server.stats.log_queue_and_flush.record(count, now_ms - batch.runs[0].since_ms)
         for run in batch.runs:
             done += self._finish(run)
-        self._account(len(batch.entries), done)
+        self._account(count, done)
 
     def _finish(self, run: Run, *, is_whole: bool = True) -> int:
         """Apply a run and answer it; how many reads behind it were served.
@@ -209,6 +218,11 @@ class Pipeline:
                 f"transaction 0x{first:x} was to be applied after 0x{self._applied_zxid:x}",
             )
         self._applied_zxid = self._apply_run(run, connection)
+        stats = server.stats
+        stats.unsampled_writes += len(run.writes)
+        if self._done_ms != stats.writes_sampled_ms:
+            stats.writes_sampled_ms = self._done_ms
+            stats.sample_writes(run.writes)
         if run.large_bytes:
             server.large_requests.end(run.large_bytes)
         if connection is None or connection.phase != OPEN:
@@ -218,20 +232,34 @@ class Pipeline:
         served = 0
         if waiting and (waiting[0] is run or not is_whole):
             connection.answered += len(run.writes)
+            elapsed_ms = self._done_ms - run.since_ms
+            if elapsed_ms != self._updates_ms:
+                self._record_updates()
+                self._updates_ms = elapsed_ms
+            self._updates += len(run.writes)
             if is_whole:
                 waiting.popleft()
                 if waiting:
                     served = connection.serve_waiting()
+                    if served:
+                        stats.reads.record(served, elapsed_ms)
             connection.note_request(run.writes[-1][0][1], run.kind, run.since_ms)
         return served
 
     def _account(self, commits: int, done: int) -> None:
         """So many transactions were applied, and so many requests are answered."""
         server = self.server
+        self._record_updates()
         self.prep.applied(self._applied_zxid)
         server.stats.commits += commits
         server.in_flight -= done
         server.flush_connections()
+
+    def _record_updates(self) -> None:
+        """Put the latencies of writes into the figures: equal ones as one record."""
+        if self._updates:
+            self.server.stats.updates.record(self._updates, self._updates_ms)
+            self._updates = 0
 
     def _apply_run(self, run: Run, connection: Connection | None) -> int:
         """Apply the transactions of a run and put the replies out; the zxid of the last one."""

@@ -7,7 +7,8 @@ place that acts on them. Sockets, files and clocks are the host's.
 
 * A batch's `send_synced` leaves when the storage has done the batch's writes and all before.
 * A write that replaces the tree (CutLog, StoreSnapshot) holds back the writes and the applies
-  behind it until it is done; after CutLog the tree has been read again from what is left.
+  behind it until it is done; after CutLog the tree has been read again from what is left. If that
+  is nothing, because the history could not be cut, the role ends.
 * A role that has ended acts no more; the writes it had asked for are finished all the same.
 """
 
@@ -22,6 +23,7 @@ from zkserver.jute import quorum_packets as packets
 from zkserver.jute.quorum_packets import Packet, PacketType
 from zkserver.server.database import Database
 from zkserver.server.server import Server
+from zkserver.server.stats import ServerStats
 from zkserver.zab.effects import (
     Append,
     CutLog,
@@ -39,8 +41,8 @@ Job = list[Entry] | CutLog | StoreSnapshot | StoreEpoch
 """One order to the storage: entries to log together, or one of the other writes."""
 
 
-class RoleHost(Protocol):
-    """What a role asks of the process around it."""
+class LinkHost(Protocol):
+    """Who has the links."""
 
     def transmit(self, link: int, data: bytes) -> None:
         """Bytes for a link; nothing happens if it is gone."""
@@ -50,6 +52,15 @@ class RoleHost(Protocol):
 
     def hang_up(self, link: int, reason: str) -> None:
         """Close a link, with one line."""
+
+
+class RoleHost(Protocol):
+    """What a role asks of the process around it. `stats` are the process's figures."""
+
+    @property
+    def links(self) -> LinkHost: ...
+    @property
+    def stats(self) -> ServerStats: ...
 
     def store(self, role: Role, job: Job) -> None:
         """Do this after all jobs before; `Role.stored` is called for each, in order."""
@@ -78,15 +89,46 @@ class RoleHost(Protocol):
     def now_ms(self) -> int:
         """The monotonic clock."""
 
+    def wall_ms(self) -> int:
+        """The calendar's clock."""
+
+
+def transmit(links: LinkHost, queues: dict[int, list[Packet]]) -> None:
+    """Packets for links, in order; behind a SNAP goes the tree as it is now."""
+    before: list[Packet] = []
+    data = b""
+    for link, queue in queues.items():
+        # All learners are sent the same most of the time.
+        if queue != before:
+            if any(packet.type == PacketType.SNAP for packet in queue):
+                _transmit_tree(links, link, queue)
+                continue
+            before, data = queue, packets.build_all(queue)
+        links.transmit(link, data)
+
+
+def _transmit_tree(links: LinkHost, link: int, queue: list[Packet]) -> None:
+    for packet in queue:
+        links.transmit(link, packets.build(packet))
+        if packet.type == PacketType.SNAP:
+            links.transmit_tree(link)
+
 
 class _Batch:
-    """Writes of one `Effects`: how many jobs are to be done, and what leaves then."""
+    """Writes of one `Effects`: how many jobs are to be done, and what leaves then.
 
-    __slots__ = ("jobs", "send")
+    `since_ms` is when they were asked for, `txns` how many of them are log entries.
+    """
 
-    def __init__(self, jobs: int, send: dict[int, list[Packet]]) -> None:
+    __slots__ = ("jobs", "send", "since_ms", "txns")
+
+    def __init__(
+        self, jobs: int, send: dict[int, list[Packet]], since_ms: int, txns: int
+    ) -> None:
         self.jobs = jobs
         self.send = send
+        self.since_ms = since_ms
+        self.txns = txns
 
 
 class Role(ABC):
@@ -128,6 +170,8 @@ class Role(ABC):
             if not batch.jobs:
                 self._batches.popleft()
                 done += 1
+                if batch.txns:
+                    self._time_log(batch)
                 for link, queue in batch.send.items():
                     send.setdefault(link, []).extend(queue)
         if self.has_ended:
@@ -135,6 +179,13 @@ class Role(ABC):
         self._transmit(send)
         if done:
             self._perform(self.core.synced(done))
+
+    def _time_log(self, batch: _Batch) -> None:
+        """Entries are on disk: how long they have waited for that."""
+        stats = self.host.stats
+        elapsed_ms = self.host.now_ms() - batch.since_ms
+        stats.log_queue_and_flush.record(batch.txns, elapsed_ms)
+        stats.proposal_ack.record(batch.txns, elapsed_ms)
 
     @property
     def is_stored(self) -> bool:
@@ -184,10 +235,14 @@ class Role(ABC):
             if out.phase is Phase.BROADCAST:
                 self._serve()
         for link, reason in out.closed:
-            host.hang_up(link, reason)
-        if out.ended is not None and not self.has_ended:
+            host.links.hang_up(link, reason)
+        if out.ended is not None:
+            self._end(out.ended)
+
+    def _end(self, reason: str) -> None:
+        if not self.has_ended:
             self.has_ended = True
-            host.ended(out.ended)
+            self.host.ended(reason)
 
     def _store(self, writes: Sequence[Write], send: dict[int, list[Packet]]) -> None:
         jobs: list[Job] = []
@@ -198,7 +253,8 @@ class Role(ABC):
                 jobs[-1].append(write)
             else:
                 jobs.append([write])
-        self._batches.append(_Batch(len(jobs), send))
+        txns = sum(len(job) for job in jobs if isinstance(job, list))
+        self._batches.append(_Batch(len(jobs), send, self.host.now_ms(), txns))
         for job in jobs:
             self._hand_over(job)
 
@@ -217,6 +273,10 @@ class Role(ABC):
         """The tree on disk is another one; what waited for that goes on."""
         if isinstance(job, CutLog):
             self.host.reload()
+            if self.database.last_zxid < 0:
+                # What waits in jobs is written, and goes with the rest.
+                self._held_entries.clear()
+                self._end("the history could not be cut and is given up: a tree is needed")
         held, self._held_entries = self._held_entries, []
         self._apply(held)
         jobs, self._held_jobs = self._held_jobs, deque()
@@ -237,24 +297,7 @@ class Role(ABC):
         self.host.committed(entries)
 
     def _transmit(self, queues: dict[int, list[Packet]]) -> None:
-        transmit = self.host.transmit
-        before: list[Packet] = []
-        data = b""
-        for link, queue in queues.items():
-            # All followers are sent the same most of the time.
-            if queue != before:
-                if any(packet.type == PacketType.SNAP for packet in queue):
-                    self._transmit_tree(link, queue)
-                    continue
-                before, data = queue, packets.build_all(queue)
-            transmit(link, data)
-
-    def _transmit_tree(self, link: int, queue: list[Packet]) -> None:
-        """A queue with a SNAP in it, behind which the tree goes as it is now."""
-        for packet in queue:
-            self.host.transmit(link, packets.build(packet))
-            if packet.type == PacketType.SNAP:
-                self.host.transmit_tree(link)
+        transmit(self.host.links, queues)
 
     @abstractmethod
     def _committed(self, entries: list[Entry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -33,16 +34,32 @@ class Run:
 
 
 class Forwards(Run):
-    """Writes of one connection that the leader was sent; `cxids` are those not yet answered."""
+    """Writes of one connection that the leader was sent; `cxids` are those not yet answered.
 
-    __slots__ = ("cxids",)
+    `answered` counts the others.
+    """
+
+    __slots__ = ("answered", "cxids")
 
     def __init__(self, connection: Connection | None, since_ms: int) -> None:
         super().__init__(connection, since_ms)
+        self.answered = 0
         self.cxids: deque[int] = deque()
 
     def __len__(self) -> int:
         return len(self.cxids)
+
+
+class Asker(ABC):
+    """Who has asked the leader through a learner, and is no client of that."""
+
+    @abstractmethod
+    def synced(self) -> None:
+        """Its sync is done."""
+
+    @abstractmethod
+    def settled(self, session_id: int, *, is_valid: bool) -> None:
+        """Whether the session that it asked after lives."""
 
 
 class Batch:

@@ -39,6 +39,9 @@ class Host(Protocol):
     def report(self, event: str, **facts: object) -> None:
         """One line for the log."""
 
+    def audit(self, fields: Mapping[str, str]) -> None:
+        """One event for the audit log; its fields in their order."""
+
     def random(self) -> float:
         """A number from 0 up to 1."""
 
@@ -110,6 +113,7 @@ class Server:
         now_ms: Callable[[], int],
         wall_ms: Callable[[], int],
         server_id: int = STANDALONE_ID,
+        stats: ServerStats | None = None,
     ) -> None:
         self.config = config
         self.tree = tree
@@ -117,7 +121,9 @@ class Server:
         self.host = host
         self.now_ms = now_ms
         self.wall_ms = wall_ms
-        self.stats = ServerStats()
+        # Those of the process, which go on from one role of a peer to the next.
+        self.stats = ServerStats() if stats is None else stats
+        self.stats.begin_role()
         self.started_ms = now_ms()
         self.trace_mask: int = four_letter.DEFAULT_TRACE_MASK
         # Set by the one who makes the server, for a peer's: what it tells of the peer; whether it
@@ -218,6 +224,7 @@ class Server:
         config = self.config
         self._sessionless.pop(connection, None)
         self.stats.connection_requests += 1
+        self.stats.token_deficit.record(1, self.connection_throttle.deficit)
         if not self.connection_throttle.admit(
             self.now_ms(),
             self.host.random(),
@@ -315,6 +322,7 @@ class Server:
             if until_ms > now_ms:
                 break
             del self._sessionless[connection]
+            self.stats.sessionless_expired += 1
             connection.drop("no session was asked for in time")
 
     def close_orphans(self) -> None:

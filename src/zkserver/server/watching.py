@@ -53,10 +53,19 @@ def event_frame(event_type: int, path: bytes, zxid: int) -> bytes:
 
 def deliver(fired: list[Event]) -> None:
     """Put fired events on the connections that watch and may read, and empty the list."""
+    told: dict[int, int] = {}
+    size_bytes = 0
+    stats = None
     for watcher, event_type, path, zxid, acl in fired:
         connection: Connection = watcher  # type: ignore[assignment]
+        told[event_type] = told.get(event_type, 0) + 1
         if connection.may(acl, perms.READ):
-            connection.push(event_frame(event_type, path, zxid))
+            frame = event_frame(event_type, path, zxid)
+            size_bytes += len(frame)
+            connection.push(frame)
+        stats = connection.server.stats
+    if stats is not None:
+        stats.record_watches(told, size_bytes)
     fired.clear()
 
 

@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--standalone", action="store_true", help="one standalone server")
     how.add_argument("--servers", type=int, metavar="K", help="servers that vote")
     how.add_argument("--observers", type=int, metavar="K", help="servers that do not")
+    how.add_argument(
+        "--observer-masters", action="store_true", help="followers serve them, not the leader"
+    )
     how.add_argument("--clients", type=int, metavar="K")
     how.add_argument("--seconds", type=float, metavar="S", help="virtual time under faults")
     how.add_argument("--hours", type=float, metavar="H", help="the same, in hours")
@@ -111,6 +114,8 @@ def _check(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> None:
         parser.error("--trace, --events and --full are of one run: give its --seed")
     if asked.standalone and (asked.servers is not None or asked.observers is not None):
         parser.error("a standalone server has no --servers and no --observers")
+    if asked.standalone and asked.observer_masters:
+        parser.error("a standalone server has no --observer-masters")
     if asked.seconds is not None and asked.hours is not None:
         parser.error("--seconds and --hours are the same: give one")
     for name, least in (
@@ -141,6 +146,7 @@ def _wish(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> Wish:
         is_standalone=asked.standalone,
         servers=asked.servers,
         observers=asked.observers,
+        has_masters=asked.observer_masters or None,
         clients=asked.clients,
         duration_s=asked.seconds if asked.hours is None else asked.hours * 3600,
         think_s=asked.think,

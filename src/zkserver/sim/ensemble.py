@@ -16,20 +16,25 @@ from zkserver.base.zxid import epoch_of
 from zkserver.jute.notifications import PeerState
 from zkserver.runtime.peer import PeerProcess
 from zkserver.server.database import Database
+from zkserver.server.leading import LeaderRole
 from zkserver.server.learning import LearnerRole
+from zkserver.server.role import Role
 from zkserver.sim.host import CLIENT_PORT, SimHost, Simulated
 from zkserver.sim.machine import SimMachine
 from zkserver.sim.restoring import DATA_DIR
 from zkserver.sim.world import World
 from zkserver.sim.zab_history import ZabHistory
+from zkserver.storage import emptying
+from zkserver.storage.layout import Layout
 from zkserver.storage.recovery import Restored
 from zkserver.zab.committed_log import CommittedLog
-from zkserver.zab.effects import Effects, Entry, Phase
+from zkserver.zab.effects import Effects, Entry, EpochFile, Phase
 from zkserver.zab.leader import Leader
 from zkserver.zab.settings import LeaderSettings
 
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
+OBSERVER_MASTER_PORT = 2889
 
 
 class Observations:
@@ -210,11 +215,35 @@ class PeerHost(SimHost[SimPeer]):
         return self.is_up and process is not None and process.state is PeerState.LEADING
 
     @property
+    def is_emptied(self) -> bool:
+        """Whether it has given up its history, and has no vote."""
+        return emptying.is_marked(self.disk, Layout.of(DATA_DIR))
+
+    @property
     def is_joining(self) -> bool:
         """Whether it takes over a leader's history."""
-        process = self.process
-        role = None if process is None or not self.is_up else process.role
-        return isinstance(role, LearnerRole) and role.phase is Phase.SYNCHRONISATION
+        return isinstance(self._role, LearnerRole) and self._is_synchronising
+
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether it leads, sends its history, and is not established."""
+        return isinstance(self._role, LeaderRole) and self._is_synchronising
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether it has stored the history of the leader that it is joining, and its epoch."""
+        if self.process is None or not self.is_joining:
+            return False
+        epochs = self.process.epochs
+        return epochs[EpochFile.CURRENT] == epochs[EpochFile.ACCEPTED]
+
+    @property
+    def _role(self) -> Role | None:
+        return None if self.process is None or not self.is_up else self.process.role
+
+    @property
+    def _is_synchronising(self) -> bool:
+        return self._role is not None and self._role.phase is Phase.SYNCHRONISATION
 
 
 def configuration(

@@ -66,6 +66,17 @@ _POWER = _BUSY | {
     "fault_every_s": 2.0,
     "faults": ("power all", "slow disk"),
 }
+# Nothing but memory serves a learner that lags a little: the rest is sent the tree.
+_DEAD_REIGN = _BUSY | {
+    "servers": 5,
+    "is_grouped": False,
+    "sync_ms": 5.0,
+    "snap_count": 1000,
+    "memory": 3,
+    "fault_every_s": 5.0,
+    "faults": ("dead reign",),
+    "snapshot_size_factor": -1.0,
+}
 
 BUGS: dict[str, Bug] = {
     "ack-before-fsync": Bug(
@@ -291,6 +302,22 @@ BUGS: dict[str, Bug] = {
             "fault_every_s": 3.0,
             "faults": ("lose disk",),
         },
+    ),
+    "emptied-server-votes": Bug(
+        "A server that has given up its history votes as if it had never had one.",
+        "CommittedSurvive",
+        first_seed=0,
+        seeds_to_find=10,
+        peer=server.EmptiedVotes,
+        wish=_DEAD_REIGN,
+    ),
+    "mark-removed-early": Bug(
+        "A server that has given up its history may vote before the leader's tree is on its disk.",
+        "CommittedSurvive",
+        first_seed=1,
+        seeds_to_find=10,
+        peer=server.UnmarksEarly,
+        wish=_DEAD_REIGN,
     ),
     "applied-out-of-order": Bug(
         "Of two txns that are committed at once a learner applies the later one first.",

@@ -24,7 +24,7 @@ from zkserver.session.handshake import ConnectRequest
 from zkserver.session.tracker import SessionTracker
 from zkserver.sim.bugs import HastyProtocol
 from zkserver.sim.ensemble import SimPeer
-from zkserver.storage import snapshot
+from zkserver.storage import emptying, snapshot
 from zkserver.storage.disk import Disk
 from zkserver.zab.effects import Forwarded, StoreSnapshot
 
@@ -63,6 +63,30 @@ class TrustsItsEmptyDisk(SimPeer):
 
     def __init__(self, config: Config, *rest: Any) -> None:
         super().__init__(replace(config, db_autocreate=True), *rest)
+
+
+class EmptiedVotes(SimPeer):
+    """A server that was emptied begins anew at its next start, as one that never had anything."""
+
+    async def serve(self) -> None:
+        """Without the mark."""
+        emptying.end(self.machine.disk, self.machine.disk, self.layout)
+        await super().serve()
+
+
+class UnmarksEarly(SimPeer):
+    """A server that was emptied has its mark removed when the leader's tree has come, and not when
+    that is on its disk and the epoch with it.
+    """
+
+    def store(self, role: Role, job: Job) -> None:
+        """The tree is stored behind that."""
+        if isinstance(job, StoreSnapshot):
+            self._storage.carry_out(None, self._unmark, closes_log=False)
+        super().store(role, job)
+
+    def _unmark(self, reading: Disk, writing: Disk) -> None:
+        emptying.end(reading, writing, self.layout)
 
 
 # Roles

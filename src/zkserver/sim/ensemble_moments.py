@@ -9,11 +9,18 @@ nothing of a correct server that other faults do not.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from zkserver.sim import grudges
 from zkserver.sim.ensemble_faults import PATIENCE_MS, Nemesis
 
-MOMENTS = ("leave joining", "strand", "lose disk", "overtake", "half history")
+if TYPE_CHECKING:
+    from zkserver.sim.ensemble import PeerHost
+
+MOMENTS = ("leave joining", "strand", "lose disk", "overtake", "half history", "dead reign")
+# A link that is so much slower than others takes a second, and no other link a fraction of it.
+HOLDS_BACK = 1000
 
 
 class Choreographer(Nemesis):
@@ -26,6 +33,7 @@ class Choreographer(Nemesis):
             "lose disk": self._lose_disk,
             "overtake": self._overtake,
             "half history": self._half_history,
+            "dead reign": self._dead_reign,
         }
         if kind not in moments:
             await super()._strike(kind)
@@ -145,3 +153,91 @@ class Choreographer(Nemesis):
         self._end_one("power", leader, 6 + chance.random() * 4)
         self._end_one("power", late, 0.0)
         run.restart_later(third, 0.0)
+
+    async def _dead_reign(self) -> None:
+        """Of five, one stores the tree of a leader that is never established. The next leader is
+        not established either when it has that one cut what cannot be cut, which is then without
+        a database. Both leaders go, and it meets the two that have nothing of either reign.
+        """
+        run, chance = self._run, self._chance
+        leader = self._leader()
+        rest = [host for host in run.voters if host is not leader]
+        if leader is None or len(rest) != 4 or not all(host.is_serving for host in rest):
+            return
+        chance.shuffle(rest)
+        late, *others = rest
+        try:
+            if await self._store_a_dead_tree(leader, late, others):
+                await self._cut_a_dead_tree(late, others)
+        finally:
+            run.world.network.heal()
+            for host in run.voters:
+                run.restart_later(host, 6 + chance.random() * 4)
+
+    async def _store_a_dead_tree(
+        self, leader: PeerHost, late: PeerHost, others: list[PeerHost]
+    ) -> bool:
+        """The leader has a tail of its own, and only `late` takes that over; both are down then."""
+        run, chance, network = self._run, self._chance, self._run.world.network
+        self._note("dead reign", f"{late.host} lags, and {leader.host} is left alone")
+        self._kill(late)
+        await asyncio.sleep(1 + chance.random())
+        self._kill(*others)
+        await asyncio.sleep(0.1 + chance.random() * 0.6)
+        self._kill(leader)
+        helper = others[0]
+        for host in (leader, late, helper):
+            run.restart_later(host, 0.0)
+        if not await self._comes(lambda: leader.is_leading):
+            return False
+        self._note("dead reign", f"{helper.host} is to promise and no more")
+        network.slow(leader.host, helper.host, HOLDS_BACK)
+        if not await self._comes(lambda: leader.is_handing_over):
+            return False
+        network.cut(leader.host, helper.host)
+        is_stored = await self._comes(lambda: late.has_taken_over)
+        self._note("dead reign", f"{leader.host} goes, and {late.host} and {helper.host}")
+        self._kill(leader, late, helper)
+        network.heal()
+        return is_stored
+
+    async def _cut_a_dead_tree(self, late: PeerHost, others: list[PeerHost]) -> None:
+        """A new leader waits for the disks of its followers when `late` comes to it."""
+        run, chance, network = self._run, self._chance, self._run.world.network
+        for host in others:
+            run.restart_later(host, 0.0)
+        if not await self._comes(lambda: any(host.is_leading for host in others)):
+            return
+        second = next(host for host in others if host.is_leading)
+        followers = [host for host in others if host is not second]
+        for host in followers:
+            network.slow(second.host, host.host, HOLDS_BACK)
+        if not await self._comes(lambda: second.is_handing_over):
+            return
+        for host in followers:
+            network.cut(second.host, host.host)
+        self._note("dead reign", f"{late.host} comes to {second.host}")
+        run.restart_later(late, 0.0)
+        if not await self._comes(lambda: late.is_emptied):
+            return
+        await asyncio.sleep(chance.random() * 0.02 * run.options.sync_ms)
+        self._note("dead reign", f"{late.host} is without a database; {second.host} goes")
+        if late.is_up:
+            late.power_off()
+        self._kill(*others)
+        network.heal()
+        for host in (late, *followers):
+            run.restart_later(host, 0.0)
+
+    def _kill(self, *hosts: PeerHost) -> None:
+        for host in hosts:
+            if host.is_up:
+                host.kill()
+
+    async def _comes(self, condition: Callable[[], bool]) -> bool:
+        """Wait for something, with patience; whether it came."""
+        for _ in range(2 * PATIENCE_MS):
+            if condition():
+                return True
+            await asyncio.sleep(0.001)
+        return False

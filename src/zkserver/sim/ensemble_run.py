@@ -22,7 +22,12 @@ from zkserver.sim import history as words
 from zkserver.sim.checkers import Evidence, judge
 from zkserver.sim.client import SimClient
 from zkserver.sim.disk import SimDisk
-from zkserver.sim.ensemble import Observations, PeerHost, configuration
+from zkserver.sim.ensemble import (
+    OBSERVER_MASTER_PORT,
+    Observations,
+    PeerHost,
+    configuration,
+)
 from zkserver.sim.history import History
 from zkserver.sim.host import CLIENT_PORT
 from zkserver.sim.loop import Deadlock
@@ -50,7 +55,8 @@ class EnsembleOptions:
 
     `memory` is how many committed txns servers keep for others. The last `observers` servers
     have no vote. `is_grouped`: three groups with weights, of five servers. More of a log than
-    `snapshot_size_factor` snapshots is not sent to a learner, but a tree.
+    `snapshot_size_factor` snapshots is not sent to a learner, but a tree. `has_masters`: followers
+    serve the observers; no seed chooses that.
     """
 
     servers: int
@@ -66,6 +72,7 @@ class EnsembleOptions:
     fault_every_s: float
     faults: tuple[str, ...]
     snapshot_size_factor: float = DEFAULT_SNAPSHOT_SIZE_FACTOR
+    has_masters: bool = False
 
     @classmethod
     def of(cls, seed: int | str) -> EnsembleOptions:
@@ -121,16 +128,18 @@ class EnsembleRun:
     def _host(self, number: int) -> PeerHost:
         options = self.options
         observers = range(options.servers + 1, self._count + 1)
-        groups = {}
+        more = {}
         if options.is_grouped:
-            groups = {"group.1": "1:2", "group.2": "3:4", "group.3": "5"}
+            more = {"group.1": "1:2", "group.2": "3:4", "group.3": "5"}
+        if options.has_masters:
+            more["observerMasterPort"] = str(OBSERVER_MASTER_PORT)
         settings = configuration(
             number,
             self._count,
             observers,
             snapCount=options.snap_count,
             snapshotSizeFactor=options.snapshot_size_factor,
-            **groups,
+            **more,
         )
         host = PeerHost(self.world, settings, f"n{number}", self.seen, options.memory)
         host.faults.sync_ms = options.sync_ms
@@ -260,9 +269,6 @@ class EnsembleRun:
             return
         host.exit_codes.append(exit_code)
         asked = exit_code == ExitCode.EXECUTION_FINISHED
-        if exit_code == ExitCode.QUORUM_PACKET_ERROR:
-            self._empty_when_safe(host)
-            return
         if not asked and name not in self.excused:
             self.stuck.append(f"{name} ended by itself with exit code {exit_code}")
         # What a failed sync has left in memory is not to be trusted.
@@ -273,22 +279,14 @@ class EnsembleRun:
         self.restart_later(host)
 
     def may_lose_disk(self, host: PeerHost) -> bool:
-        """Whether the other voters are a quorum, and none of them has lost its disk."""
-        others = [int(each.host[1:]) for each in self.voters if each is not host]
-        is_enough = verifier_of(host.config.membership).is_quorum(others)
+        """Whether the other voters are a quorum, and have not lost their disk or given it up."""
+        others = [each for each in self.voters if each is not host and not each.is_emptied]
+        verifier = verifier_of(host.config.membership)
+        is_enough = verifier.is_quorum([int(each.host[1:]) for each in others])
         return is_enough and self.wiped is None
 
-    def _empty_when_safe(self, host: PeerHost) -> None:
-        """Its history cannot be cut back: it is emptied as soon as a quorum of others serves."""
-        others = [int(each.host[1:]) for each in self.voters if each.is_serving]
-        if not verifier_of(host.config.membership).is_quorum(others):
-            self.world.network.at(self.world.loop.time() + 1.0, self._empty_when_safe, host)
-            return
-        self.empty_disk(host)
-        self.restart_later(host)
-
     def empty_disk(self, host: PeerHost) -> None:
-        """What an operator does with a disk that is bad, or a history that cannot be cut back.
+        """What an operator does with a disk that is bad.
 
         The server says that it has no database, and gets one before it votes again.
         """

@@ -5,7 +5,8 @@
 * A host that lost power says nothing: its peers learn of it when they send to the
   host that came back, by a reset. A killed process's sockets are closed by its host.
 
-Faults are set between pairs of hosts, by direction. A pair is (sender, receiver).
+Faults are set between pairs of hosts, by direction. A pair is (sender, receiver). A host may have
+further names, as a machine with two interfaces has two addresses; each name may fall silent.
 """
 
 from __future__ import annotations
@@ -83,11 +84,18 @@ class Network:
         self._cut: dict[Pair, None] = {}
         self._slowness: dict[Pair, float] = {}
         self._refusing: dict[str, None] = {}
+        # Further names of hosts, and the names by which nobody is reached.
+        self._hosts: dict[str, str] = {}
+        self._silent: dict[str, None] = {}
         self._next_port = 50_000
         self.observer: Observer | None = None
         loop.network = self
 
     # Hosts
+
+    def name(self, name: str, host: str) -> None:
+        """Give a host one more name to be called by."""
+        self._hosts[name] = host
 
     def boot(self, host: str) -> Life:
         """A new life of a host; the one before must have ended."""
@@ -125,9 +133,18 @@ class Network:
         """Nothing from `sender` reaches `receiver` until `heal`."""
         self._cut[sender, receiver] = None
 
+    def silence(self, name: str) -> None:
+        """Nothing passes on connections that were made to this name, until `heal`."""
+        self._silent[name] = None
+
+    def is_silent(self, name: str) -> bool:
+        """Whether nothing passes to this name and from it."""
+        return name in self._silent
+
     def heal(self) -> None:
-        """End all cuts, refusals and slowness; what was held goes on its way."""
+        """End all cuts, silence, refusals and slowness; what was held goes on its way."""
         self._cut.clear()
+        self._silent.clear()
         self._slowness.clear()
         self._refusing.clear()
         for end in list(self.ends):
@@ -213,24 +230,27 @@ class Network:
         if number < len(CONNECT_WAITS_S):
             again_s = self.loop.time() + CONNECT_WAITS_S[number]
             self.at(again_s, self._attempt, life, host, port, answer, number + 1)
-        if self.is_cut(life.host, host) or self.is_cut(host, life.host):
+        there = self._hosts.get(host, host)
+        if self.is_cut(life.host, there) or self.is_cut(there, life.host) or self.is_silent(host):
             return
-        there_s = self.loop.time() + self.delay_s(life.host, host)
+        there_s = self.loop.time() + self.delay_s(life.host, there)
         self.at(there_s, self._asked, life, host, port, answer)
 
     def _asked(self, life: Life, host: str, port: int, answer: asyncio.Future[End]) -> None:
-        server = self.lives.get(host)
+        there = self._hosts.get(host, host)
+        server = self.lives.get(there)
         if answer.done() or not life.alive or server is None or not server.alive:
             return
-        back_s = self.loop.time() + self.delay_s(host, life.host)
-        listener = self._listeners.get((host, port))
-        if listener is None or host in self._refusing:
+        back_s = self.loop.time() + self.delay_s(there, life.host)
+        listener = self._listeners.get((there, port))
+        if listener is None or there in self._refusing:
             self.at(back_s, _refuse, answer, host, port)
             return
         client_port, self._next_port = self._next_port, self._next_port + 1
         ours = End(self, life, (life.host, client_port), (host, port))
         theirs = End(self, server, (host, port), (life.host, client_port))
         ours.peer, theirs.peer = theirs, ours
+        ours.server_name = theirs.server_name = host
         self.ends[ours] = self.ends[theirs] = None
         self.events.note(life.host, f"connected from port {client_port} to {host}:{port}")
         listener.arrived(theirs)

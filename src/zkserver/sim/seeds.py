@@ -26,13 +26,15 @@ ENSEMBLE_BUGS = "zkserver.sim.ensemble_bugs"
 class Wish:
     """What the seed does not choose; None where it does. `think_s`: the longest pause of clients.
 
-    `servers`, `observers` are for ensembles. `bug` is the name of a planted one; where nothing
-    else is wished, it is sought where its own wish says (`ensemble_bugs.Bug`).
+    `servers`, `observers` are for ensembles, and `has_masters`: followers serve the observers.
+    `bug` is the name of a planted one; where nothing else is wished, it is sought where its own
+    wish says (`ensemble_bugs.Bug`).
     """
 
     is_standalone: bool = False
     servers: int | None = None
     observers: int | None = None
+    has_masters: bool | None = None
     clients: int | None = None
     duration_s: float | None = None
     think_s: float | None = None
@@ -41,7 +43,8 @@ class Wish:
 
     def options_of(self, seed: int) -> Any:
         """`Options` or `EnsembleOptions` of a run."""
-        names = ("servers", "observers", "clients", "duration_s", "think_s", "faults")
+        fields = "servers observers has_masters clients duration_s think_s faults"
+        names = fields.split()
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.is_standalone:
             return replace(Options.of(seed), **given)
@@ -51,6 +54,7 @@ class Wish:
     def words(self) -> list[str]:
         """The command line that says the same."""
         said = ["--standalone"] if self.is_standalone else []
+        said += ["--observer-masters"] if self.has_masters else []
         for option, value in (
             ("--servers", self.servers),
             ("--observers", self.observers),
@@ -163,6 +167,7 @@ def title_of(seed: int, options: Options | EnsembleOptions) -> str:
             first = options.servers + 1
             names = [f"n{first + number}" for number in range(options.observers)]
             who += f" and {counted(options.observers, 'observer')} ({', '.join(names)})"
+            who += " behind followers" if options.has_masters else ""
         if options.is_grouped:
             who += " in 3 groups"
     return f"Seed {seed}: {who}, {counted(options.clients, 'client')}"

@@ -32,9 +32,12 @@ Piece = tuple[str, bytes, float]
 
 
 class End(asyncio.Transport):
-    """`peer` is the other end; both are made by `Network.connect`."""
+    """`peer` is the other end, `server_name` what the server was called by; `Network.connect`
+    makes both ends.
+    """
 
     peer: End
+    server_name: str
 
     def __init__(self, network: Network, life: Life, own: Address, other: Address) -> None:
         super().__init__({"sockname": own, "peername": other})
@@ -72,7 +75,9 @@ class End(asyncio.Transport):
         self._protocol = cast(asyncio.Protocol, protocol)
         protocol.connection_made(self)
         if self._closed:
-            self.life.call(protocol.connection_lost, ConnectionResetError("reset before accepted"))
+            # It may have handed over to another one.
+            lost = self.get_protocol().connection_lost
+            self.life.call(lost, ConnectionResetError("reset before accepted"))
         else:
             self._wake_reader()
 
@@ -254,7 +259,7 @@ class End(asyncio.Transport):
         network = self._network
         if not self._line or self._line[0][2] > network.loop.time():
             return
-        if network.is_cut(self.life.host, self.peer.life.host):
+        if self._is_cut():
             self._stalled = True
             return
         kind, data, _ = self._line.popleft()
@@ -263,6 +268,13 @@ class End(asyncio.Transport):
             network.at(max(self._line[0][2], network.loop.time()), self._deliver)
         elif self._closed:
             network.ends.pop(self, None)
+
+    def _is_cut(self) -> bool:
+        """Whether nothing of this end reaches the other one."""
+        network = self._network
+        return network.is_cut(self.life.host, self.peer.life.host) or network.is_silent(
+            self.server_name
+        )
 
     def line_is_back(self) -> None:
         """A cut has healed: what it held is sent again."""
@@ -310,7 +322,7 @@ class End(asyncio.Transport):
         """There is no such connection here; a cut swallows the answer."""
         network = self._network
         here, there = self.life.host, self.peer.life.host
-        if not network.is_cut(here, there):
+        if not self._is_cut():
             network.at(network.loop.time() + network.delay_s(here, there), self.peer.reset)
 
     def _wake_reader(self) -> None:

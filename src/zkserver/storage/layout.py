@@ -3,6 +3,8 @@
     dataDir/version-2/snapshot.<zxid>[.gz|.snappy]
     dataLogDir/version-2/log.<zxid of the first transaction>
     dataLogDir/initialize       says that an empty database is meant to be empty
+    dataDir/version-2/receivedSnapshot, emptiedHasNoVote
+                                what a crash must not hide: see `truncation`, `emptying`
 
 zxids in names are unpadded hexadecimal. Only these exact forms are ours: a file
 that was renamed to `log.5.bad` is out of the way (Apache ZooKeeper would still
@@ -20,6 +22,7 @@ from zkserver.storage.disk import Disk
 
 VERSION_FOLDER = "version-2"
 COMPRESSIONS = ("", "gz", "snappy")
+RECEIVED_NAME = "receivedSnapshot"
 
 _SNAPSHOT = re.compile(r"snapshot\.([0-9a-f]{1,16})(?:\.(gz|snappy))?")
 _LOG = re.compile(r"log\.([0-9a-f]{1,16})")

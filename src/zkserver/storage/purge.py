@@ -45,10 +45,10 @@ def plan(
     return old_snapshots, [pair[1] for pair in logs if pair not in needed]
 
 
-def run(disk: Disk, layout: Layout, retain: int) -> list[str]:
-    """Delete what `plan` says and return the paths. Raises OSError if the disk fails.
+def paths_to_delete(disk: Disk, layout: Layout, retain: int) -> list[str]:
+    """The paths of what `plan` says. Raises OSError if the disk fails.
 
-    Snapshots go before logs, so that a crash in between leaves no snapshot whose
+    Snapshots come before logs: deleted in this order, a crash in between leaves no snapshot whose
     logs are gone.
     """
     snapshots, logs = plan(
@@ -58,7 +58,12 @@ def run(disk: Disk, layout: Layout, retain: int) -> list[str]:
         lambda name: is_valid(disk, layout.snapshot_path(name)),
     )
     paths = [layout.snapshot_path(name) for name in snapshots]
-    paths += [layout.log_path(name) for name in logs]
+    return paths + [layout.log_path(name) for name in logs]
+
+
+def run(disk: Disk, layout: Layout, retain: int) -> list[str]:
+    """Delete what `plan` says and return the paths. Raises OSError if the disk fails."""
+    paths = paths_to_delete(disk, layout, retain)
     for path in paths:
         disk.remove(path)
     return paths

@@ -9,7 +9,8 @@ lost something, so recovery refuses to go on, by StorageError, when
 * a transaction is missing or damaged (`storage.logreader` has the rule);
 * the logs end before a newer snapshot that did not read.
 
-What a crash interrupted while a leader's tree came in is ended first (`storage.truncation`). A
+What a crash interrupted while a leader's tree came in is ended first (`storage.truncation`); a
+server that has given up its history has no database, whatever there is (`storage.emptying`). A
 tail that a crash tore is cut off, and reported. The cut file gets no further
 transactions; a log without a single good record is removed, so that the writer
 can use its name.
@@ -27,8 +28,8 @@ from zkserver.base.errors import ExitCode
 from zkserver.base.zxid import counter_of, hex_zxid
 from zkserver.jute import txns
 from zkserver.jute.codec import JuteError
+from zkserver.storage import emptying, snapshot, truncation
 from zkserver.storage import layout as names
-from zkserver.storage import snapshot, truncation
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout, StorageError
 from zkserver.storage.logreader import LogReader, TornTail
@@ -60,7 +61,8 @@ class RestoreSettings:
 class Restored:
     """What recovery found.
 
-    `last_zxid` is -1 if an empty database may not be trusted. `snapshot_zxid` is
+    `last_zxid` is -1 if an empty database may not be trusted, and if the server `is_emptied`: it
+    has given up its history, and no setting makes it begin anew. `snapshot_zxid` is
     None and `snapshot_path` "" without a snapshot. `log_bytes` is the size of the
     records replayed. `digest_mismatches` counts differing digests, the first at
     `first_mismatch_zxid`; `uncovered_digest_zxid` is that of a snapshot whose
@@ -72,6 +74,7 @@ class Restored:
     snapshot_zxid: int | None = None
     snapshot_path: str = ""
     created: bool = False
+    is_emptied: bool = False
     txns_replayed: int = 0
     log_bytes: int = 0
     torn: TornTail | None = None
@@ -133,6 +136,11 @@ class _Recovery:
         disk, layout, result = self._disk, self._layout, self._result
         for path in snapshot.remove_unfinished(disk, layout):
             self._warn(f"{path}: removed, a snapshot that was not finished")
+        if (given_up := emptying.resume(disk, layout)) is not None:
+            self._warn(given_up)
+            self._tree.last_zxid = result.last_zxid = -1
+            result.is_emptied = True
+            return result
         if (resumed := truncation.resume(disk, layout)) is not None:
             self._warn(resumed)
         logs = names.sorted_logs(disk.names(layout.log_folder))

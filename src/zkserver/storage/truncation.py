@@ -8,7 +8,8 @@ since a crash may keep the later of two and lose the earlier.
 **A cut** (TRUNC) drops what is above a zxid, newest first: snapshots, then whole logs, then the
 tail of the log that holds the zxid. A crash leaves the history as it was or a beginning of it that
 reaches the zxid. A snapshot of Apache's server may hold later txns than its name says; where that
-matters recovery reports it (`Restored.uncovered_digest_zxid`).
+matters recovery reports it (`Restored.uncovered_digest_zxid`). Where no start would be possible
+from what is left, the whole history is given up: see `emptying`.
 
 **A replacement** (SNAP) makes a snapshot of another history the only file. With the old logs
 beside it recovery would replay their txns above the snapshot into a mixture of both; and those
@@ -27,17 +28,24 @@ equal histories, so only txns above it are lost, and of those the leader of this
 were ever committed. Older snapshots go too: with a hole behind them none could be built on, and
 where the new one is an epoch's start (counter 0) recovery could not see the hole.
 
+**A restore** (the admin command) puts a snapshot that somebody has sent in the place of everything,
+also by a replacement. Equal zxids are no equal histories then: an old snapshot of the very same
+name must not pass for the sent one, so the intent has the sent one's Adler32 beside the name. The
+bytes come in as `incomingSnapshot`, and step 2 of a restore is the rename of that file.
+
 Apache's server does not know `receivedSnapshot`: after a crash, start ours first.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+from zlib import adler32
 
-from zkserver.base.errors import ExitCode
 from zkserver.base.zxid import hex_zxid
-from zkserver.storage.disk import Disk, replace_file
+from zkserver.storage.disk import Disk, chunks, replace_file
+from zkserver.storage.emptying import Emptying, plan_empty
 from zkserver.storage.layout import (
+    RECEIVED_NAME,
     Layout,
     StorageError,
     snapshot_name,
@@ -49,7 +57,7 @@ from zkserver.storage.logreader import LogReader
 from zkserver.storage.snapshot_reader import is_valid
 from zkserver.storage.txnlog import FRAME_BYTES, HEADER_BYTES
 
-RECEIVED_NAME = "receivedSnapshot"
+INCOMING_NAME = "incomingSnapshot"
 _READ_BYTES = 256
 
 
@@ -73,13 +81,21 @@ class Cut(NamedTuple):
             disk.truncate(*self.shortened)
 
 
-def plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut:
+def plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut | Emptying:
     """How to drop every logged txn and every snapshot above `zxid`.
 
-    Raises StorageError with exit code 13 where no start would be possible from what is left: no
-    snapshot at or below `zxid` passes the quick test, or `zxid` is neither in a log nor the zxid
-    of such a snapshot. OSError if the disk fails.
+    An `Emptying` where no start would be possible from what is left: no snapshot at or below
+    `zxid` passes the quick test, or `zxid` is neither in a log nor the zxid of such a snapshot, or
+    a log up to there is damaged. Raises OSError if the disk fails.
     """
+    try:
+        return _plan_cut(disk, layout, zxid)
+    except _ImpossibleError as error:
+        told = f"the leader said to cut it back to 0x{hex_zxid(zxid)}, and {error}"
+        return plan_empty(disk, layout, told)
+
+
+def _plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut:
     snapshots = sorted_snapshots(disk.names(layout.snapshot_folder))
     logs = sorted_logs(disk.names(layout.log_folder))
     below = [
@@ -88,10 +104,10 @@ def plan_cut(disk: Disk, layout: Layout, zxid: int) -> Cut:
         if found <= zxid and is_valid(disk, layout.snapshot_path(name))
     ]
     if not below:
-        raise _impossible(layout, zxid, "no snapshot is as old as that")
+        raise _ImpossibleError("no snapshot is as old as that")
     last, shortened = _end_of(disk, layout, [pair for pair in logs if pair[0] <= zxid], zxid)
     if last != zxid and zxid not in below:
-        raise _impossible(layout, zxid, "that transaction is in no log")
+        raise _ImpossibleError("that transaction is in no log")
     return Cut(
         layout,
         tuple(layout.snapshot_path(name) for found, name in snapshots if found > zxid),
@@ -114,36 +130,39 @@ def _end_of(
                 last, end = found, offset + len(entry) + FRAME_BYTES
         except StorageError as error:
             if last != zxid:
-                raise _impossible(layout, zxid, str(error)) from error
+                raise _ImpossibleError(str(error)) from error
         # A file without any txn says nothing: the one before may hold it.
         if last is not None:
             return last, (path, end) if end < disk.size(path) else None
     return None, None
 
 
-def _impossible(layout: Layout, zxid: int, reason: str) -> StorageError:
-    return StorageError(
-        f"the leader says to cut this server's history back to 0x{hex_zxid(zxid)}, and {reason}. "
-        f"While the other servers serve without this one, empty {layout.snapshot_folder} and "
-        f"{layout.log_folder} and start it anew: it will be sent the tree",
-        ExitCode.QUORUM_PACKET_ERROR,
-    )
+class _ImpossibleError(Exception):
+    """The history cannot be cut; says why."""
 
 
 class Replacement(NamedTuple):
-    """`begin`, then `snapshot.save` under `name`, then `finish`; see the module.
+    """`begin`, then `snapshot.save` under `name` or `install`, then `finish`; see the module.
 
-    `snapshots` and `logs` are the paths of what goes.
+    `snapshots` and `logs` are the paths of what goes; `checksum` is that of a restore's file.
     """
 
     layout: Layout
     name: str
     snapshots: tuple[str, ...]
     logs: tuple[str, ...]
+    checksum: int | None = None
 
     def begin(self, disk: Disk) -> None:
         """Say durably that the snapshot to come replaces everything. Raises OSError."""
-        replace_file(disk, self.layout.snapshot_folder, RECEIVED_NAME, self.name.encode())
+        text = self.name if self.checksum is None else f"{self.name} {self.checksum:08x}"
+        replace_file(disk, self.layout.snapshot_folder, RECEIVED_NAME, text.encode())
+
+    def install(self, disk: Disk) -> None:
+        """Step 2 of a restore: what has come in, whole and synced, gets its name; durable."""
+        folder = self.layout.snapshot_folder
+        disk.rename(f"{folder}/{INCOMING_NAME}", self.layout.snapshot_path(self.name))
+        disk.sync_folder(folder)
 
     def finish(self, disk: Disk) -> None:
         """The snapshot is durable: the rest goes. Only changes. Raises OSError."""
@@ -180,19 +199,38 @@ def resume(disk: Disk, layout: Layout) -> str | None:
     fails.
     """
     path = f"{layout.snapshot_folder}/{RECEIVED_NAME}"
-    if not disk.exists(path):
-        return None
-    name = disk.read(path, 0, _READ_BYTES).decode("latin-1")
+    incoming = f"{layout.snapshot_folder}/{INCOMING_NAME}"
+    line = _resume(disk, layout, path) if disk.exists(path) else None
+    if disk.exists(incoming):
+        disk.remove(incoming)
+        disk.sync_folder(layout.snapshot_folder)
+        line = line or f"{incoming}: removed; the restore had not come about, all is as before"
+    return line
+
+
+def _resume(disk: Disk, layout: Layout, path: str) -> str:
+    """End the replacement of which the intent at `path` tells."""
+    name, _, checksum = disk.read(path, 0, _READ_BYTES).decode("latin-1").partition(" ")
     if snapshot_zxid(name) is None:
         raise _damaged(layout, f"{path}: {name!r} is no name of a snapshot")
     received = layout.snapshot_path(name)
     if not disk.exists(received):
         _drop_intent(disk, layout)
         return f"{path}: removed; the tree of a leader had not come in whole, all is as before"
+    if checksum and checksum != f"{_checksum(disk, received):08x}":
+        _drop_intent(disk, layout)
+        return f"{path}: removed; the restore had not come about, all is as before"
     if not is_valid(disk, received):
         raise _damaged(layout, f"{received}: a received snapshot that is not complete")
     _replacement(disk, layout, name).finish(disk)
     return f"{received}: kept alone; it is the tree of a leader and replaces what was before"
+
+
+def _checksum(disk: Disk, path: str) -> int:
+    checksum = 1
+    for chunk in chunks(disk, path):
+        checksum = adler32(chunk, checksum)
+    return checksum
 
 
 def _drop_intent(disk: Disk, layout: Layout) -> None:

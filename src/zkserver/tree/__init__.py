@@ -11,5 +11,6 @@ returns what the reply needs and leaves the watch events it fired in
 * applying a transaction twice is harmless: a replay over a snapshot that is
   ahead of its name ends in the same tree (ZOOKEEPER-1046).
 
-Rooms above may read every attribute; they change nothing except through methods.
+For the tools there are `comparison` (subtrees, and two trees side by side) and
+`java_order`. Rooms above may read every attribute; they change nothing except through methods.
 """

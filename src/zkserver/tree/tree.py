@@ -204,23 +204,29 @@ class DataTree:
 
         A setData changes its znode alone, a create its znode and the parent.
         """
+        body: Any
         session_id, _, zxid, time_ms, kind, body = txn
-        share = self._share
         if kind == SET_DATA:
-            before = share(path)
+            before = self._share(path)
             result = self._set_data(kind, zxid, time_ms, body)
-            return result, share(path) - before
+            return result, self._share(path) - before
+        _, data, acl, ephemeral, cversion = body
+        nodes = self.nodes
         parent_path = path.rpartition(b"/")[0]
+        parent = nodes.get(parent_path)
+        if parent is None or path.startswith(PROC_CHILDREN):
+            parent_share = self._share(parent_path)
+            result = self._apply_one(session_id, zxid, time_ms, kind, body)
+            return result, self._share(parent_path) - parent_share
         # Children are made one after another, so the last parent's share is often known.
-        parent = self.nodes.get(parent_path)
         known, stat, before = self._last_parent
-        if parent is None or parent is not known or parent.stat is not stat:
-            before = share(parent_path)
-        result = self._apply_one(session_id, zxid, time_ms, kind, body)
-        after = share(parent_path)
-        if parent is not None:
-            self._last_parent = parent, parent.stat, after
-        added = share(path) if result[1] == OK else 0
+        if parent is not known or parent.stat is not stat:
+            before = parent.digest(parent_path)
+        owner = session_id if ephemeral else 0
+        result = self._create(kind, zxid, time_ms, path, data, acl, owner, cversion)
+        after = parent.digest(parent_path)
+        self._last_parent = parent, parent.stat, after
+        added = nodes[path].digest(path) if result[1] == OK else 0
         return result, after + added - before
 
     def _share(self, path: bytes) -> int:

@@ -22,7 +22,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from zkserver.base.acl import Id
-from zkserver.jute.quorum_packets import Packet
+from zkserver.jute.quorum_packets import Packet, PacketType
 
 # A txn: its zxid and its log entry.
 Entry = tuple[int, bytes]
@@ -41,7 +41,8 @@ class Append(NamedTuple):
 class CutLog(NamedTuple):
     """Drop every logged txn and every snapshot above `zxid`.
 
-    Where that leaves nothing to start from, the server ends with exit code 13.
+    Where that leaves nothing to start from, all is dropped, and the role ends: the server has no
+    database then, and its last zxid is -1 until the `StoreEpoch` of a current epoch.
     """
 
     zxid: int
@@ -129,6 +130,8 @@ class Effects:
     phase: Phase | None = None
     # Why the role has ended: the peer looks for a leader again.
     ended: str | None = None
+    # Leader: by which packet learners are brought to its history.
+    synchronised: tuple[PacketType, ...] = ()
     # Lines for the server's log.
     notes: list[str] = field(default_factory=list)
 

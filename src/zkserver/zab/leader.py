@@ -247,6 +247,10 @@ class Leader:
         """Who is connected; for others to look at."""
         return tuple(self._handlers.values())
 
+    def server_id_of(self, link: int) -> int:
+        """Who is at the other end of a link; -1 before it has said so."""
+        return self._handlers[link].server_id if link in self._handlers else -1
+
     @property
     def pending_syncs(self) -> int:
         """How many proposals have a sync waiting behind them, as Java counts."""
@@ -346,6 +350,7 @@ class Leader:
         if not handler.is_participant and self._is_busy(handler.is_sent_tree):
             self._close(handler, "too many learners are synchronised now; it will come again")
             return
+        self._out.synchronised += (plan.kind.value,)
         self._out.notes.append(f"synchronises learner {handler.server_id} by {plan.summary}")
         queue = [Packet(plan.kind.value, plan.zxid)]
         for zxid, data in plan.entries:

@@ -14,6 +14,8 @@ What it keeps true:
 * A proposal not committed when NEWLEADER comes is logged after it, with an ACK of its own
   (ZOOKEEPER-4394), and no ACK overtakes that of NEWLEADER (ZOOKEEPER-4685, 4785): while the
   history is on its way to the disk, packets wait.
+* A server without a database takes a tree and nothing else, and says its currentEpoch again behind
+  it even if it is the same: with that write the driver counts it among the voters again.
 * A COMMIT names the oldest pending proposal (or one that is applied already), or the server ends
   with exit code 12: going on would make its history another one.
 
@@ -89,6 +91,7 @@ class Learner:
         self.current_epoch = current_epoch
         self.last_logged = last_zxid
         self.last_applied = last_zxid
+        self._is_empty = last_zxid < 0
         self.leader_epoch = 0
         self._committed = committed
         self._pending: deque[Entry] = deque()
@@ -235,9 +238,13 @@ class Learner:
         kind, zxid = packet.type, packet.zxid
         if kind == PacketType.PING:
             return
+        if self._is_empty and kind in (PacketType.DIFF, PacketType.TRUNC):
+            raise LinkError("only a tree can be the beginning of a history, and none was sent")
         if kind == PacketType.DIFF:
             self._step = _Step.HISTORY
         elif kind == PacketType.TRUNC:
+            if not 0 <= zxid <= self.last_logged:
+                raise LinkError(f"TRUNC to {hex_zxid(zxid)}, which this server has not reached")
             self._out.writes.append(CutLog(zxid))
             self._committed.cut(zxid)
             self.last_logged = self.last_applied = zxid
@@ -291,7 +298,7 @@ class Learner:
 
     def _acknowledge_new_leader(self) -> None:
         """The history is durable: now the epoch, then the ACK, then what is not committed yet."""
-        if self.current_epoch != self.leader_epoch:
+        if self.current_epoch != self.leader_epoch or self._is_empty:
             self.current_epoch = self.leader_epoch
             self._out.writes.append(StoreEpoch(EpochFile.CURRENT, self.leader_epoch))
         self._send_synced(Packet(PacketType.ACK, make_zxid(self.leader_epoch, 0)))

@@ -1,0 +1,1 @@
+"""zkserver.client against real servers: zkserver's and Apache's."""
