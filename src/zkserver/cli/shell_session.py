@@ -12,6 +12,7 @@ Apache's shell, all others as `CommandError`.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -70,6 +71,7 @@ _REMOVALS = (
     EventType.CHILD_WATCH_REMOVED,
     EventType.PERSISTENT_WATCH_REMOVED,
 )
+_ERRNO = re.compile(r"\[Errno -?\d+\] (Connect call failed \(.*\))?")
 _PATH_HINT = "A path begins with a slash and ends without one: /zoo/animals."
 Reply = TypeVar("Reply")
 
@@ -103,17 +105,18 @@ class Shell:
     async def connect(self, hosts: str | None = None) -> None:
         """Begin a session, in place of the one before. Raises CommandError for bad hosts."""
         start = self.start
-        await self.close()
-        start.hosts = hosts or start.hosts
         try:
-            self.client = Client(
-                start.hosts,
+            client = Client(
+                hosts or start.hosts,
                 session_timeout_ms=start.timeout_ms,
                 read_only=start.is_read_only,
                 ssl=start.tls,
             )
         except ValueError as error:
             raise CommandError(str(error), hint="Write host:port,host:port/chroot.") from None
+        await self.close()
+        start.hosts = hosts or start.hosts
+        self.client = client
         self.client.on_event(self._saw)
         self._starting = asyncio.get_running_loop().create_task(self._start(self.client))
 
@@ -124,7 +127,9 @@ class Shell:
 
     def _saw(self, event: WatchEvent) -> None:
         if self.prints_watches:
-            self.output.event(event)
+            # Who reads us may have gone: the next command finds that out.
+            with suppress(BrokenPipeError):
+                self.output.event(event)
 
     def watcher(self, event: WatchEvent) -> None:
         """What is set as watcher. `_saw` hears of all that a server tells; removals are ours."""
@@ -198,9 +203,10 @@ class Shell:
         """Carry out a command, and tell what went wrong; sets `exit_code`."""
         from zkserver.cli.shell_registry import run
 
-        self.exit_code = 0
         try:
             await run(self, words)
+            # Who quits leaves with the code of the command before, as in Apache's shell.
+            self.exit_code = self.exit_code if self.is_over else 0
         except CommandError as error:
             self.fail(error)
         except errors.ZooKeeperError as error:
@@ -208,6 +214,7 @@ class Shell:
         self.output.flush()
 
     def fail(self, error: CommandError) -> None:
+        """Tell of an error on standard error, and keep its exit code."""
         if error.exit_code or not self.output.is_terminal:
             self.exit_code = error.exit_code
         if error.message == "Not connected":
@@ -235,4 +242,6 @@ class Shell:
         why = "" if self.client is None else self.client.last_failure
         if not why:
             return "The connection broke: whether the command took effect is not known."
-        return f"No server answers ({why}). Is it running, and is -server right?"
+        # asyncio says "[Errno 111] Connect call failed ('127.0.0.1', 2181)".
+        why = re.sub(r"\[Errno -?\d+\] (Connect call failed \(.*\))?", "", why)
+        return f"No server answers ({why or 'refused'}). Is it running, and is -server right?"
