@@ -21,7 +21,11 @@ from tests.support.ensemble_processes import APACHE, ZKSERVER, EnsembleProcesses
 from tests.support.server_process import four_letter_word
 
 ROLES = ("leader", "follower", "observer")
-ROWS_SINCE_39 = {"zk_snapshot_error_count"}
+ROWS_SINCE_39 = {
+    *("zk_snapshot_error_count", "zk_snapshot_rate_limited_count"),
+    *("zk_restore_error_count", "zk_restore_rate_limited_count"),
+    *(f"zk_{what}_restore_time" for what in ("avg", "min", "max", "cnt", "sum")),
+}
 # Ours alone, and a set whose members Apache's leader names later.
 ROWS_OF_OURS = re.compile(r"zk_(\w+_event_loop_lag_ms|fsync_threshold_exceed_count|\w+_ack_latency)")
 # What is measured, or belongs to the one server.
