@@ -1,12 +1,12 @@
-"""A standalone server with its admin server, on the loop of the test; and an HTTP client."""
+"""A server with its admin server, on the loop of the test; and an HTTP client."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,10 @@ import aiohttp
 
 from zkserver.admin.admin_server import AdminServer
 from zkserver.base.config import ConfigSource, load
+from zkserver.cli.serve import read_text
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.main import _loop_factory
+from zkserver.runtime.peer import PeerProcess
 from zkserver.runtime.standalone import StandaloneProcess
 
 ROOT = {"Authorization": "digest root:pw"}
@@ -33,9 +36,13 @@ class _Machine(Machine):
         self.precise_ms = lambda: Machine.precise_ms() + clock.ahead_ms  # type: ignore[method-assign]
 
 
-class _Process(StandaloneProcess):
+class _Standalone(StandaloneProcess):
     def _exit_now(self, exit_code: int) -> None:
-        self.ended_with = exit_code
+        self._finish(exit_code)
+
+
+class _Peer(PeerProcess):
+    def _exit_now(self, exit_code: int) -> None:
         self._finish(exit_code)
 
 
@@ -50,7 +57,10 @@ class Answer(NamedTuple):
 
 
 class Inside:
-    """`async with Inside(folder, lines) as inside`; `lines` of zoo.cfg beyond the necessary."""
+    """`async with Inside(folder, lines) as inside`; `lines` of zoo.cfg beyond the necessary.
+
+    With lines of members it is a peer, else it is standalone.
+    """
 
     def __init__(self, folder: Path, *lines: str, **attachment: Any) -> None:
         self.folder = folder
@@ -65,19 +75,20 @@ class Inside:
                 *lines,
             )
         )
-        config, self.warnings = load(ConfigSource(file_name="zoo.cfg", text=text))
-        self.config = replace(config)
+        source = ConfigSource(file_name="zoo.cfg", text=text, read_text=read_text)
+        self.config, self.warnings = load(source)
         self.clock = Clock()
         self.admin = AdminServer(self.config, **attachment)
         self.tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Inside:
         loop = asyncio.get_running_loop()
-        self.process = _Process(self.config, loop, 0.0, _Machine(self.clock))
+        kind = _Peer if self.config.is_distributed else _Standalone
+        self.process: Any = kind(self.config, loop, 0.0, _Machine(self.clock))
         loop.set_exception_handler(self.process.unexpected)
         self.admin.start(self.process)
         self._serving = loop.create_task(self.process.serve())
-        while self.process.active_server() is None:
+        while not hasattr(self.process, "_acceptors"):
             await asyncio.sleep(0.001)  # a handful of turns
             if self._serving.done():
                 await self._serving
@@ -121,6 +132,12 @@ class Inside:
         text = await reader.read()
         writer.close()
         return text.decode()
+
+
+def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test on the kind of loop that servers run on."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(check())
 
 
 async def raw(port: int, data: bytes, limit_s: float = 5.0) -> bytes:

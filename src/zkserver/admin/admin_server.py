@@ -11,6 +11,7 @@ The port is bound at the start; what answers there is made when the first connec
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Sequence
@@ -61,7 +62,12 @@ class AdminServer:
         config = self._config
         port = config.admin_server_port
         reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        is_asked_for = isinstance(error, TlsSettingsError) or _PORT_PROPERTY in config.properties
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        is_asked_for = (
+            isinstance(error, TlsSettingsError)
+            or _PORT_PROPERTY in config.properties
+            or (bool(config.admin_server_address) and not is_taken)
+        )
         if is_asked_for and not config.is_distributed:
             raise FatalError(
                 ExitCode.ERROR_STARTING_ADMIN_SERVER,

@@ -132,6 +132,7 @@ class GuardedHttp(LazyHttp):
         self._tls = tls
         self._only_tls = only_tls
         self._idle_s = idle_s
+        self._handshake_limit_s = min(HANDSHAKE_LIMIT_S, idle_s or HANDSHAKE_LIMIT_S)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._guards: dict[Any, Guard] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -191,7 +192,7 @@ class GuardedHttp(LazyHttp):
                 lambda: guard,
                 connection,
                 ssl=self._tls if is_tls else None,
-                ssl_handshake_timeout=HANDSHAKE_LIMIT_S if is_tls else None,
+                ssl_handshake_timeout=self._handshake_limit_s if is_tls else None,
             )
             is_up = True
         except (OSError, TimeoutError) as error:

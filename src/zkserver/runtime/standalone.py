@@ -10,6 +10,7 @@ from zkserver.base.zxid import hex_zxid
 from zkserver.runtime import logs
 from zkserver.runtime.client_port import ClientProtocol
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.peer_clients import Unserved
 from zkserver.runtime.process import (
     QUICK_SYNC_MS,
     QUICK_SYNCS,
@@ -74,8 +75,8 @@ class StandaloneProcess(Process):
         self.server = self._open_server(tree, restored.sessions)
         self.server.stats.digest_mismatches = restored.digest_mismatches
         self._start_storage()
-        await self._accept(self._make_protocol)
         self._active = self.server
+        await self._accept(self._make_protocol)
         self._announce("standalone", restored, tree.znode_count())
         log.info("serving", started_in_ms=round(machine.precise_ms() - self.started_ms))
         self.server.close_orphans()
@@ -112,8 +113,10 @@ class StandaloneProcess(Process):
         log.info("serves the restored database", zxid=f"0x{hex_zxid(tree.last_zxid)}")
         server.close_orphans()
 
-    def _make_protocol(self) -> ClientProtocol:
-        return ClientProtocol(self.server, self.config.client_tcp_keep_alive)
+    def _make_protocol(self) -> asyncio.Protocol:
+        if self._active is None:
+            return Unserved(self.config, self, self.loop, self.stats)
+        return ClientProtocol(self._active, self.config.client_tcp_keep_alive)
 
     def _start_storage(self) -> None:
         machine = self.machine

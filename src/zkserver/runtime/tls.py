@@ -172,11 +172,11 @@ def _load_chain(context: ssl.SSLContext, store: Store, path: str, password: str)
 def load_trust(context: ssl.SSLContext, store: Store) -> None:
     """Trust the certificates of a trust store. Raises TlsSettingsError."""
     kind = store.type
+    if kind not in ("PEM", "PKCS12"):
+        raise _foreign(store, kind)
     data = _read(store, store.location)
     if kind == "PKCS12":
         data = _certificates_of(store, data)
-    elif kind != "PEM":
-        raise _foreign(store, kind)
     try:
         context.load_verify_locations(cadata=data.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
