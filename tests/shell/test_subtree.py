@@ -140,8 +140,7 @@ def test_hashes_that_are_not_shown_are_told_of(port: int, tmp_path: Path) -> Non
     assert seen.stderr == ""
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    (None, "cannot be read"),
+BAD_FILES = (
     ("{", "is no JSON"),
     ("[]", "is no export"),
     ('{"format": "zkserver subtree 1"}', "is damaged"),
@@ -149,13 +148,17 @@ def test_hashes_that_are_not_shown_are_told_of(port: int, tmp_path: Path) -> Non
     ('{"format": "zkserver subtree 1", "znodes": [{"path": "", "acl": ["world:anyone:q"]}]}', "is damaged"),
     ('{"format": "zkserver subtree 1", "znodes": [{"path": "a"}]}', "is damaged"),
     ('{"format": "zkserver subtree 1", "znodes": [{"path": "/a/"}]}', "Path must not end with / character"),
-])  # fmt: skip
-def test_a_file_that_is_none_is_refused(port: int, tmp_path: Path, text: str | None, words: str) -> None:
-    file = tmp_path / "bad.json"
-    if text is not None:
+)  # fmt: skip
+
+
+def test_a_file_that_is_none_is_refused(port: int, tmp_path: Path) -> None:
+    files = [tmp_path / f"bad-{number}.json" for number in range(len(BAD_FILES))]
+    for file, (text, _) in zip(files, BAD_FILES, strict=True):
         file.write_text(text)
-    done = run_shell(port, "import", str(file), "/bad/place")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert words in done.stderr
-    assert run_shell(port, "ls", "/bad").returncode == 1, "nothing was made"
+    script = "".join(f"import {file} /bad/place\n" for file in [*files, "/none"])
+    done = run_shell(port, lines=script + "ls /bad\n")
+    *refusals, unreadable, nothing_was_made = done.stderr.splitlines()
+    for refusal, (_, words) in zip(refusals, BAD_FILES, strict=True):
+        assert words in refusal
+    assert unreadable == "/none cannot be read: No such file or directory"
+    assert nothing_was_made == "Node does not exist: /bad"
