@@ -20,7 +20,7 @@ def told(port: int, *words: str) -> list[str]:
     return done.stdout.splitlines()[5:]
 
 
-@pytest.fixture(name="zoo", scope="module")
+@pytest.fixture(name="zoo", scope="package")
 def _zoo(port: int) -> str:
     script = f"""\
 create /zoo null-data-comes-back
