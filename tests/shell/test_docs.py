@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.shell_process import ROOT, WAIT_S, shell_environment
+from tests.support.zkserver_process import ZkserverProcess
 
 PAGE = ROOT / "docs" / "shell.md"
 BLOCK = re.compile(r"^```(zkcli|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -29,8 +30,12 @@ def steps(text: str, mark: str) -> list[tuple[str, str]]:
     return found
 
 
-def test_the_page_tells_the_truth(port: int, tmp_path: Path) -> None:
-    server = f"127.0.0.1:{port}"
+def test_the_page_tells_the_truth(tmp_path: Path) -> None:
+    with ZkserverProcess(tmp_path / "server") as server:
+        check_page(f"127.0.0.1:{server.port}", tmp_path)
+
+
+def check_page(server: str, folder: Path) -> None:
     zkcli = f"{sys.executable} -m zkserver.cli.shell"
     blocks = BLOCK.findall(PAGE.read_text())
     assert len(blocks) > 4
@@ -38,7 +43,7 @@ def test_the_page_tells_the_truth(port: int, tmp_path: Path) -> None:
     def printed(command: str, lines: str = "") -> str:
         done = subprocess.run(
             command, shell=True, input=lines, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, cwd=tmp_path, env=shell_environment(), timeout=WAIT_S, check=False,
+            text=True, cwd=folder, env=shell_environment(), timeout=WAIT_S, check=False,
         )  # fmt: skip
         return HEAD.sub("", done.stdout)
 

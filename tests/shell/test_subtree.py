@@ -23,24 +23,24 @@ def told(port: int, *words: str) -> list[str]:
 @pytest.fixture(name="zoo", scope="package")
 def _zoo(port: int) -> str:
     script = f"""\
-create /zoo null-data-comes-back
-create /zoo/null
-create /zoo/empty ""
-create /zoo/text "größe 7"
-set -b /zoo/text {base64.b64encode('größe 7'.encode()).decode()}
-create /zoo/binary x
-set -b /zoo/binary {base64.b64encode(BINARY).decode()}
-create /zoo/open "with children"
-create /zoo/open/kept a world:anyone:r
-create /zoo/open/kept2 b ip:127.0.0.1:cdrwa,world:anyone:r
-create "/zoo/open/a name" c
-create /zoo/shut d
-create /zoo/shut/below e
-setAcl /zoo/shut world:anyone:ra
+create /park null-data-comes-back
+create /park/null
+create /park/empty ""
+create /park/text "größe 7"
+set -b /park/text {base64.b64encode('größe 7'.encode()).decode()}
+create /park/binary x
+set -b /park/binary {base64.b64encode(BINARY).decode()}
+create /park/open "with children"
+create /park/open/kept a world:anyone:r
+create /park/open/kept2 b ip:127.0.0.1:cdrwa,world:anyone:r
+create "/park/open/a name" c
+create /park/shut d
+create /park/shut/below e
+setAcl /park/shut world:anyone:ra
 quit
 """
     assert run_shell(port, lines=script).returncode == 0
-    return "/zoo"
+    return "/park"
 
 
 def contents(port: int, path: str) -> list[str]:
@@ -53,7 +53,7 @@ def contents(port: int, path: str) -> list[str]:
 
 def test_tree_draws_a_subtree(port: int, zoo: str) -> None:
     assert told(port, "tree", zoo) == [
-        "/zoo  20 bytes",
+        "/park  20 bytes",
         "├── binary  256 bytes",
         "├── empty",
         "├── null",
@@ -75,10 +75,10 @@ def test_tree_draws_a_subtree(port: int, zoo: str) -> None:
 
 def test_what_was_exported_is_imported(port: int, zoo: str, tmp_path: Path) -> None:
     file = str(tmp_path / "zoo.json")
-    assert told(port, "export", zoo, file) == [f"Exported 11 znodes of /zoo to {file}"]
-    assert told(port, "import", file, "/copy/of/zoo") == [f"Imported {file} to /copy/of/zoo: 11 created"]
-    assert contents(port, "/copy/of/zoo") == contents(port, zoo)
-    assert told(port, "import", file, "/copy/of/zoo") == [f"Imported {file} to /copy/of/zoo: 11 same"]
+    assert told(port, "export", zoo, file) == [f"Exported 11 znodes of /park to {file}"]
+    assert told(port, "import", file, "/copy/of/park") == [f"Imported {file} to /copy/of/park: 11 created"]
+    assert contents(port, "/copy/of/park") == contents(port, zoo)
+    assert told(port, "import", file, "/copy/of/park") == [f"Imported {file} to /copy/of/park: 11 same"]
 
 
 def test_an_import_leaves_what_differs_unless_told(port: int, zoo: str, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_an_export_replaces_no_file_unasked(port: int, zoo: str, tmp_path: Path)
     assert (refused.returncode, refused.stderr) == (1, f"{file} is there already\n")
     assert file.read_text() == "precious"
     told(port, "export", "-f", zoo, str(file))
-    assert json.loads(file.read_text())["root"] == "/zoo"
+    assert json.loads(file.read_text())["root"] == "/park"
     assert run_shell(port, "export", "/none", str(tmp_path / "n")).stderr == "Node does not exist: /none\n"
     assert [one.name for one in tmp_path.iterdir()] == ["mine.json"]
 
@@ -115,7 +115,7 @@ def test_ephemerals_stay_out_and_the_system_too(port: int, tmp_path: Path) -> No
     paths = [record["path"] for record in json.loads(Path(file).read_text())["znodes"]]
     assert paths[0] == ""
     assert "/held" in paths
-    assert not [path for path in paths if path.startswith("/zookeeper") or path == "/held/now"]
+    assert not [path for path in paths if path.startswith("/parkkeeper") or path == "/held/now"]
     assert told(port, "import", file, "/")[0].endswith(" same")
 
 

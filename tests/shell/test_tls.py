@@ -63,13 +63,15 @@ def _tls_port(port: int, stores: Path) -> Iterator[int]:
 
         def serve() -> None:
             try:
-                with context.wrap_socket(listener.accept()[0], server_side=True) as outside:
-                    with socket.create_connection(("127.0.0.1", port)) as inside:
-                        back = threading.Thread(target=copy, args=(inside, outside))
-                        back.start()
-                        copy(outside, inside)
-                        inside.shutdown(socket.SHUT_RDWR)
-                        back.join()
+                with (
+                    context.wrap_socket(listener.accept()[0], server_side=True) as outside,
+                    socket.create_connection(("127.0.0.1", port)) as inside,
+                ):
+                    back = threading.Thread(target=copy, args=(inside, outside))
+                    back.start()
+                    copy(outside, inside)
+                    inside.shutdown(socket.SHUT_RDWR)
+                    back.join()
             except OSError:
                 return
 

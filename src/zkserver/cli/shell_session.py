@@ -236,7 +236,8 @@ class Shell:
             hint = self.unreachable()
         for kind, message in _MESSAGES.items():
             if isinstance(error, kind):
-                return CommandError(message.format("null" if error.path is None else error.path), hint=hint)
+                path = "null" if error.path is None else error.path
+                return CommandError(message.format(path), hint=hint)
         return CommandError(str(error), hint=hint)
 
     def unreachable(self) -> str:
