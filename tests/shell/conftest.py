@@ -1,4 +1,4 @@
-"""One server for the tests of a module; each test keeps to a subtree of its own."""
+"""One server for all tests here; each test keeps to a subtree of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.zkserver_process import ZkserverProcess
 PROPERTIES = {"zookeeper.extendedTypesEnabled": "true"}
 
 
-@pytest.fixture(scope="module", name="port")
+@pytest.fixture(scope="package", name="port")
 def _port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server: ServerProcess = ZkserverProcess(tmp_path_factory.mktemp("server"), PROPERTIES)
     with server:

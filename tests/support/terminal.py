@@ -61,6 +61,21 @@ class Terminal:
         """All that was shown, without colours and movements."""
         return CONTROL.sub("", self.raw).replace("\r", "")
 
+    def leave(self, key: str = "\x04") -> int:
+        """Press a key until the child ends, which may be busy at first; its exit code."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                self.type(key)
+            except OSError:
+                break
+            pressed = time.monotonic()
+            while self._read(0.3):
+                pass
+            if time.monotonic() - pressed < 0.3:
+                break
+        return self.ended()
+
     def ended(self) -> int:
         """Wait for the child's end; its exit code."""
         deadline = time.monotonic() + WAIT_S

@@ -26,6 +26,8 @@ from zkserver.client import Client, EventType, SessionState, WatchEvent, errors
 NOT_FOUND = 127
 """The exit code of an unknown command, as a Unix shell has it."""
 HISTORY_LINES = 11
+NOTICE_S = 1.0
+"""When a person is told that a command waits."""
 _WATCH_S = 0.02
 """How often a waiting command looks whether every server was tried in vain."""
 _MESSAGES: dict[type[errors.ZooKeeperError], str] = {
@@ -166,21 +168,21 @@ class Shell:
 
     async def ask(self, request: Awaitable[Reply], path: str | None = None) -> Reply:
         """The reply to a request; ConnectionLoss when no server can be had."""
-        client = self.connected
+        client, loop = self.connected, asyncio.get_running_loop()
         future = asyncio.ensure_future(request)
+        began_s, has_told = loop.time(), not self.output.is_terminal
         try:
-            while client.state is SessionState.CONNECTING and not self._in_vain(client):
-                done, _ = await asyncio.wait([future], timeout=_WATCH_S)
-                if done:
-                    break
-            if client.state is SessionState.CONNECTING and not future.done():
-                raise errors.ConnectionLoss(path)
-            return await future
+            while not future.done():
+                is_connecting = client.state is SessionState.CONNECTING
+                if is_connecting and client.failed_rounds > 0:
+                    raise errors.ConnectionLoss(path)
+                await asyncio.wait([future], timeout=_WATCH_S if is_connecting else NOTICE_S)
+                if not has_told and loop.time() - began_s >= NOTICE_S:
+                    has_told = True
+                    self.output.hint(f"Waiting for {self.start.hosts}; Ctrl-C cancels.")
+            return future.result()
         finally:
             future.cancel()
-
-    def _in_vain(self, client: Client) -> bool:
-        return client.failed_rounds > 0
 
     async def wait_until_connected(self) -> None:
         """For -waitforconnection: a session within the session timeout, or CommandError."""
@@ -234,7 +236,8 @@ class Shell:
             hint = self.unreachable()
         for kind, message in _MESSAGES.items():
             if isinstance(error, kind):
-                return CommandError(message.format(error.path or "null"), hint=hint)
+                path = "null" if error.path is None else error.path
+                return CommandError(message.format(path), hint=hint)
         return CommandError(str(error), hint=hint)
 
     def unreachable(self) -> str:
