@@ -98,6 +98,7 @@ class ServerStats:
         "follower_sync",
         "fsync",
         "fsync_threshold_exceeded",
+        "large_rejected",
         "last_response_bytes",
         "latency",
         "leader_unavailable",
