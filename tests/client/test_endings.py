@@ -121,6 +121,20 @@ async def test_a_step_that_is_cancelled_goes_on_with_the_next(proxy: Proxy, own:
             await step
 
 
+async def test_values_that_are_cancelled_leave_no_watch(proxy: Proxy) -> None:
+    async with proxy, Client(proxy.hosts) as client:
+        for values in (client.watch_data("/"), client.watch_children("/"), client.watch_data("/t")):
+            proxy.hold(replies=True)
+            step = asyncio.ensure_future(anext(values))
+            await until(lambda: proxy.held_replies >= 20)
+            step.cancel()
+            await asyncio.wait([step])
+            proxy.hold()
+            await client.sync("/")
+            await asyncio.sleep(0)
+            assert not client._session.watches
+
+
 async def test_a_removal_leaves_the_watch_that_is_being_set(own: str) -> None:
     async with Client(own) as client, Client(own) as other:
         first, second = Seen(), Seen()
@@ -179,7 +193,8 @@ async def test_a_session_that_comes_with_the_end_of_the_time(proxy: Proxy) -> No
             # The time is over in the same turn of the loop.
             loop = asyncio.get_running_loop()
             for timer in list(loop._scheduled):
-                if getattr(timer._callback, "__name__", "") == "_on_timeout":
+                is_of_client = timer.when() < loop.time() + 1
+                if is_of_client and getattr(timer._callback, "__name__", "") == "_on_timeout":
                     is_over = timer._callback
                     timer.cancel()
                     is_over()

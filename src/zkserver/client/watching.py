@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from zkserver.base import opcodes as op
 from zkserver.client import replies, requests
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from zkserver.client.client import Client
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Mailbox(Generic[T]):
@@ -272,9 +273,22 @@ async def _values(
 
 async def _value(client: Client, path: str, fetch: Fetch[T], watcher: Watcher) -> T | None:
     """The value with a watch on the next one, or None with a watch on the znode to come."""
+
+    def forget(_reply: asyncio.Future[Any]) -> None:
+        client.forget(path, watcher)
+
     while True:
         try:
-            return await fetch(watcher)
+            return await _asked(fetch(watcher), forget)
         except NoNode:
-            if await client.exists(path, watcher) is None:
+            if await _asked(client.exists(path, watcher), forget) is None:
                 return None
+
+
+async def _asked(reply: asyncio.Future[R], forget: Callable[[asyncio.Future[R]], None]) -> R:
+    """The reply; if nobody waits for it any more, the watch that it sets is forgotten."""
+    try:
+        return await asyncio.shield(reply)
+    finally:
+        if not reply.done():
+            reply.add_done_callback(forget)
