@@ -36,6 +36,7 @@ ANSWER_WAIT_S = 0.5
 STOP_WAIT_S = 10.0
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
+ADMIN_PORT = 8080
 
 _UP, _CLEAR_LINE = "\x1b[{}A", "\x1b[K"
 _COLOURS = {"leader": "green", "looking": "yellow", "starting": "yellow", "down": "red"}
@@ -46,7 +47,6 @@ SETTINGS = {
     "syncLimit": "5",
     "clientPortAddress": "127.0.0.1",
     "4lw.commands.whitelist": "*",
-    "admin.enableServer": "false",
 }
 
 
@@ -56,6 +56,7 @@ class Ports(NamedTuple):
     client: int
     quorum: int
     election: int
+    admin: int
 
 
 class Look(NamedTuple):
@@ -79,7 +80,11 @@ class Seat:
         data_dir = self.folder / "data"
         data_dir.mkdir(parents=True, exist_ok=True)
         (data_dir / "myid").write_text(f"{self.number}\n")
-        keys = SETTINGS | {"dataDir": str(data_dir), "clientPort": str(self.ports.client)}
+        keys = SETTINGS | {
+            "dataDir": str(data_dir),
+            "clientPort": str(self.ports.client),
+            "admin.serverPort": str(self.ports.admin),
+        }
         lines = [f"{key}={value}" for key, value in keys.items()]
         (self.folder / "zoo.cfg").write_text("\n".join([*lines, *members, ""]))
 
@@ -143,7 +148,8 @@ class Seat:
 
 def seats(count: int, folder: Path, first_port: int) -> list[Seat]:
     """Places for `count` servers, with their files. Raises OSError where they cannot be made."""
-    rows = [_free_ports(count, first) for first in (first_port, QUORUM_PORT, ELECTION_PORT)]
+    firsts = first_port, QUORUM_PORT, ELECTION_PORT, ADMIN_PORT
+    rows = [_free_ports(count, first) for first in firsts]
     folder = folder.absolute()
     made, members = [], []
     for number, ports in enumerate(zip(*rows, strict=True), 1):
@@ -183,7 +189,9 @@ class Screen:
     def begin(self) -> None:
         """What does not change."""
         hosts = ",".join(f"127.0.0.1:{seat.ports.client}" for seat in self._seats)
-        self._say(f"Connection string: {hosts}\nDirectories: {self._seats[0].folder.parent}\n\n")
+        consoles = "  ".join(f"http://localhost:{seat.ports.admin}/" for seat in self._seats)
+        self._say(f"Connection string: {hosts}\nConsoles: {consoles}\n")
+        self._say(f"Directories: {self._seats[0].folder.parent}\n\n")
 
     def show(self) -> None:
         """Ask every server, and draw or print."""

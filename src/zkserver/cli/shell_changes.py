@@ -270,7 +270,7 @@ async def config(shell: Shell, arguments: Arguments) -> None:
 
 
 def connection_string(text: str) -> str:
-    """The client addresses in a configuration and its version: "h:p,h:p 100000000"."""
+    """The client addresses in a configuration and the version: "100000000 h:p,h:p"."""
     hosts, version = [], ""
     for line in text.splitlines():
         key, _, value = line.partition("=")
@@ -278,7 +278,7 @@ def connection_string(text: str) -> str:
             version = value
         elif key.startswith("server."):
             hosts.append(value.partition(";")[2])
-    return f"{','.join(hosts)} {version}"
+    return f"{version} {','.join(hosts)}"
 
 
 @command(
@@ -330,7 +330,12 @@ async def reconfig(shell: Shell, arguments: Arguments) -> None:
         new_members=members,
         from_config=version,
     )
-    data, stat = await shell.ask(request)
+    try:
+        data, stat = await shell.ask(request)
+    except errors.ZooKeeperError as error:
+        # Apache's shell says nothing where it names a path elsewhere.
+        error.path = error.path or ""
+        raise
     shell.output.line(f"Committed new configuration:\n{data.decode('utf-8', 'replace')}")
     if "s" in arguments:
         shell.output.stat(stat)

@@ -2,8 +2,8 @@
 
 `COMMANDS` has each command by name: its `Syntax`, and one small function that takes the shell
 and the parsed arguments. The modules of commands enter theirs: `shell_commands` what reads,
-`shell_changes` what writes, `shell_watching` watches and quotas, `shell_subtree` whole
-subtrees. `load` imports them.
+`shell_changes` what writes, `shell_watching` watches and quotas, `shell_tree` and
+`shell_subtree` whole subtrees. `load` imports them.
 
 `is_ours` marks commands that Apache's shell does not have: its usage text leaves them out,
 because a script may read it. (So `help`, which is no command there, is one on a terminal only.)
@@ -20,7 +20,7 @@ from zkserver.cli.shell_session import NOT_FOUND, Shell
 
 Function = Callable[[Shell, Arguments], Awaitable[None]]
 USAGE_HEAD = "ZooKeeper -server host:port -client-configuration properties-file cmd args"
-_MODULES = ("shell_commands", "shell_changes", "shell_watching", "shell_subtree")
+_MODULES = ("shell_commands", "shell_changes", "shell_watching", "shell_subtree", "shell_tree")
 
 
 @dataclass(frozen=True)

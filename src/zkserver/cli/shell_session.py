@@ -12,6 +12,7 @@ Apache's shell, all others as `CommandError`.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ from zkserver.client import Client, EventType, SessionState, WatchEvent, errors
 NOT_FOUND = 127
 """The exit code of an unknown command, as a Unix shell has it."""
 HISTORY_LINES = 11
+NOTICE_S = 1.0
+"""When a person is told that a command waits."""
 _WATCH_S = 0.02
 """How often a waiting command looks whether every server was tried in vain."""
 _MESSAGES: dict[type[errors.ZooKeeperError], str] = {
@@ -70,6 +73,7 @@ _REMOVALS = (
     EventType.CHILD_WATCH_REMOVED,
     EventType.PERSISTENT_WATCH_REMOVED,
 )
+_ERRNO = re.compile(r"\[Errno -?\d+\] (Connect call failed \(.*\))?")
 _PATH_HINT = "A path begins with a slash and ends without one: /zoo/animals."
 Reply = TypeVar("Reply")
 
@@ -103,17 +107,18 @@ class Shell:
     async def connect(self, hosts: str | None = None) -> None:
         """Begin a session, in place of the one before. Raises CommandError for bad hosts."""
         start = self.start
-        await self.close()
-        start.hosts = hosts or start.hosts
         try:
-            self.client = Client(
-                start.hosts,
+            client = Client(
+                hosts or start.hosts,
                 session_timeout_ms=start.timeout_ms,
                 read_only=start.is_read_only,
                 ssl=start.tls,
             )
         except ValueError as error:
             raise CommandError(str(error), hint="Write host:port,host:port/chroot.") from None
+        await self.close()
+        start.hosts = hosts or start.hosts
+        self.client = client
         self.client.on_event(self._saw)
         self._starting = asyncio.get_running_loop().create_task(self._start(self.client))
 
@@ -124,7 +129,9 @@ class Shell:
 
     def _saw(self, event: WatchEvent) -> None:
         if self.prints_watches:
-            self.output.event(event)
+            # Who reads us may have gone: the next command finds that out.
+            with suppress(BrokenPipeError):
+                self.output.event(event)
 
     def watcher(self, event: WatchEvent) -> None:
         """What is set as watcher. `_saw` hears of all that a server tells; removals are ours."""
@@ -161,21 +168,21 @@ class Shell:
 
     async def ask(self, request: Awaitable[Reply], path: str | None = None) -> Reply:
         """The reply to a request; ConnectionLoss when no server can be had."""
-        client = self.connected
+        client, loop = self.connected, asyncio.get_running_loop()
         future = asyncio.ensure_future(request)
+        began_s, has_told = loop.time(), not self.output.is_terminal
         try:
-            while client.state is SessionState.CONNECTING and not self._in_vain(client):
-                done, _ = await asyncio.wait([future], timeout=_WATCH_S)
-                if done:
-                    break
-            if client.state is SessionState.CONNECTING and not future.done():
-                raise errors.ConnectionLoss(path)
-            return await future
+            while not future.done():
+                is_connecting = client.state is SessionState.CONNECTING
+                if is_connecting and client.failed_rounds > 0:
+                    raise errors.ConnectionLoss(path)
+                await asyncio.wait([future], timeout=_WATCH_S if is_connecting else NOTICE_S)
+                if not has_told and loop.time() - began_s >= NOTICE_S:
+                    has_told = True
+                    self.output.hint(f"Waiting for {self.start.hosts}; Ctrl-C cancels.")
+            return future.result()
         finally:
             future.cancel()
-
-    def _in_vain(self, client: Client) -> bool:
-        return client.failed_rounds > 0
 
     async def wait_until_connected(self) -> None:
         """For -waitforconnection: a session within the session timeout, or CommandError."""
@@ -198,9 +205,10 @@ class Shell:
         """Carry out a command, and tell what went wrong; sets `exit_code`."""
         from zkserver.cli.shell_registry import run
 
-        self.exit_code = 0
         try:
             await run(self, words)
+            # Who quits leaves with the code of the command before, as in Apache's shell.
+            self.exit_code = self.exit_code if self.is_over else 0
         except CommandError as error:
             self.fail(error)
         except errors.ZooKeeperError as error:
@@ -208,6 +216,7 @@ class Shell:
         self.output.flush()
 
     def fail(self, error: CommandError) -> None:
+        """Tell of an error on standard error, and keep its exit code."""
         if error.exit_code or not self.output.is_terminal:
             self.exit_code = error.exit_code
         if error.message == "Not connected":
@@ -227,7 +236,8 @@ class Shell:
             hint = self.unreachable()
         for kind, message in _MESSAGES.items():
             if isinstance(error, kind):
-                return CommandError(message.format(error.path or "null"), hint=hint)
+                path = "null" if error.path is None else error.path
+                return CommandError(message.format(path), hint=hint)
         return CommandError(str(error), hint=hint)
 
     def unreachable(self) -> str:
@@ -235,4 +245,6 @@ class Shell:
         why = "" if self.client is None else self.client.last_failure
         if not why:
             return "The connection broke: whether the command took effect is not known."
-        return f"No server answers ({why}). Is it running, and is -server right?"
+        # asyncio says "[Errno 111] Connect call failed ('127.0.0.1', 2181)".
+        why = re.sub(r"\[Errno -?\d+\] (Connect call failed \(.*\))?", "", why)
+        return f"No server answers ({why or 'refused'}). Is it running, and is -server right?"

@@ -1,4 +1,4 @@
-"""The commands of the shell about whole subtrees: tree, export, import. Apache's has none of them.
+"""The commands of the shell that keep subtrees in files: export and import. Apache's has neither.
 
 An exported file is JSON: `{"format": "zkserver subtree 1", "root", "exported", "znodes": [...]}`.
 Each znode has its path below the root ("" is the root itself), parents first; `data` as text or
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from zkserver.cli.shell_arguments import Arguments, CommandError, Option, Syntax, path_fault
-from zkserver.cli.shell_output import LETTERS, permission_letters, size_text, visible
+from zkserver.cli.shell_output import LETTERS, permission_letters
 from zkserver.cli.shell_registry import command
 from zkserver.cli.shell_session import Shell
 from zkserver.client import ALL, CREATE, OPEN_ACL_UNSAFE, Acl, CreateMode, Stat, errors
@@ -66,98 +66,7 @@ def progress_bar(shell: Shell, title: str, total: int) -> Iterator[Progress]:
         yield Advancing()
 
 
-# tree
-
-
-@command(
-    Syntax(
-        "tree", "[-d depth] path", "a subtree, with sizes",
-        (Option("d", "how many levels", takes_argument=True),),
-    ),
-    is_ours=True,
-)  # fmt: skip
-async def tree(shell: Shell, arguments: Arguments) -> None:
-    """The subtree as a drawing, the sizes of data, and the sums."""
-    path = arguments.words[0] if arguments.words else "/"
-    depth = arguments.integer("d", 1 << 30)
-    if depth < 0:
-        raise CommandError("-d takes a number of levels, 0 or more")
-    output, count, size_bytes, hidden = shell.output, 0, 0, 0
-    names, stat = await _children(shell, path)
-    waiting = [_Branch(path, "", "", names, stat)]
-    while waiting:
-        branch = waiting.pop()
-        count += 1
-        size_bytes += branch.stat.data_length
-        level_hidden = 0
-        below: Sequence[str] = branch.names
-        if branch.level >= depth:
-            level_hidden, below = len(below), ()
-        hidden += level_hidden
-        output.line(_branch_line(shell, branch, level_hidden))
-        waiting += reversed(await _branches(shell, branch, below))
-    total = f"{count} {'znode' if count == 1 else 'znodes'}, {size_text(size_bytes)}"
-    if hidden:
-        total += f"; not shown: what is below level {depth}"
-    output.line(output.styled(total, "dim"))
-
-
-class _Branch(NamedTuple):
-    path: str
-    lead: str
-    below_lead: str
-    names: list[str]
-    stat: Stat
-    level: int = 0
-
-
-def _branch_line(shell: Shell, branch: _Branch, hidden: int) -> str:
-    styled = shell.output.styled
-    name = branch.path if not branch.level else branch.path[branch.path.rfind("/") + 1 :]
-    parts = [branch.lead + styled(visible(name), "name")]
-    if branch.stat.data_length:
-        parts.append(styled(size_text(branch.stat.data_length), "dim"))
-    if branch.stat.ephemeral_owner:
-        parts.append(styled("ephemeral", "warning"))
-    if hidden:
-        parts.append(styled(f"({hidden} below)", "dim"))
-    return "  ".join(parts)
-
-
-async def _branches(shell: Shell, branch: _Branch, names: Sequence[str]) -> list[_Branch]:
-    """What is below a branch, sorted; znodes that are gone meanwhile are left out."""
-    found, ordered = [], sorted(names)
-    paths = [join(branch.path, name) for name in ordered]
-    async for path, reply in _windowed(
-        shell, paths, lambda one: shell.connected.get_children_with_stat(one)
-    ):
-        if isinstance(reply, errors.NoNode):
-            continue
-        if isinstance(reply, errors.NoAuth):
-            found.append(_Branch(path, "", "", [], _UNREADABLE, branch.level + 1))
-            continue
-        if isinstance(reply, BaseException):
-            raise reply
-        children, stat = reply
-        found.append(_Branch(path, "", "", children, stat, branch.level + 1))
-    last = len(found) - 1
-    return [
-        one._replace(
-            lead=branch.below_lead + ("└── " if position == last else "├── "),
-            below_lead=branch.below_lead + ("    " if position == last else "│   "),
-        )
-        for position, one in enumerate(found)
-    ]
-
-
-_UNREADABLE = Stat(*[0] * len(Stat._fields))
-
-
-async def _children(shell: Shell, path: str) -> tuple[list[str], Stat]:
-    return await shell.ask(shell.connected.get_children_with_stat(path), path)
-
-
-async def _windowed(
+async def windowed(
     shell: Shell, paths: Sequence[str], ask: Any
 ) -> AsyncIterator[tuple[str, Any]]:
     """Each path with what it was answered (a value or an exception), `WINDOW` at once."""
@@ -185,12 +94,12 @@ async def export(shell: Shell, arguments: Arguments) -> None:
         raise CommandError(f"{name} is there already", hint="-f replaces it.")
     total = await shell.ask(shell.connected.get_all_children_number(path), path) + 1
     znodes: list[dict[str, object]] = []
-    ephemerals = 0
+    ephemerals = masked = 0
     with progress_bar(shell, "export", total) as progress:
         level = [path]
         while level:
             below: list[str] = []
-            async for one, reply in _windowed(shell, level, lambda p: _whole(shell, p)):
+            async for one, reply in windowed(shell, level, lambda p: _whole(shell, p)):
                 progress.advance(1)
                 if isinstance(reply, errors.NoNode) and one != path:
                     continue
@@ -200,6 +109,7 @@ async def export(shell: Shell, arguments: Arguments) -> None:
                 if stat.ephemeral_owner:
                     ephemerals += 1
                     continue
+                masked += any(e.scheme == "digest" and e.id.endswith(":x") for e in acl)
                 znodes.append(_record(one[len(path) :] if path != "/" else one, data, acl))
                 below += [join(one, child) for child in sorted(names) if one != "/" or
                           child != "zookeeper"]
@@ -211,6 +121,11 @@ async def export(shell: Shell, arguments: Arguments) -> None:
     _write(name, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     left_out = _left_out(path, ephemerals)
     shell.output.line(f"Exported {len(znodes)} znodes of {path} to {name}{left_out}")
+    if masked:
+        shell.output.error(
+            f"{masked} ACLs have digest:user:x in the place of a hash: servers show it to those "
+            "only who have the permission a (addauth, then export again)"
+        )
 
 
 def _left_out(path: str, ephemerals: int) -> str:
@@ -342,6 +257,8 @@ def _wanted(record: dict[str, Any], root: str, has_children: bool) -> Wanted:
     mode = _MODES[record.get("mode", "persistent")]
     ttl_ms = int(record["ttl_ms"]) if mode.has_ttl else None
     below = record["path"]
+    if below and not below.startswith("/"):
+        raise ValueError(f"a path is empty or begins with a slash, but not {below!r}")
     path = below or "/" if root == "/" else root + below
     return Wanted(path, data, acl, mode, ttl_ms, has_children)
 
@@ -386,18 +303,23 @@ async def _make(
     is_open = any(e.scheme == "world" and e.perms & CREATE for e in one.acl)
     needs_help = one.has_children and not is_open
     acl = one.acl + helping if needs_help else one.acl
+    refusal: errors.ZooKeeperError | None = None
     if one.path != "/":
         try:
             await client.create(one.path, one.data, acl=acl, mode=one.mode, ttl_ms=one.ttl_ms)
-        except errors.NodeExists:
-            pass
+        except (errors.NodeExists, errors.NoAuth) as error:
+            # Who may not create here is told so even of what is there.
+            refusal = error
         else:
             if needs_help:
                 to_close.append(one)
             return "created"
-    (data, _), (there, _) = await asyncio.gather(
-        client.get_or_null(one.path), client.get_acl(one.path)
-    )
+    try:
+        (data, _), (there, _) = await asyncio.gather(
+            client.get_or_null(one.path), client.get_acl(one.path)
+        )
+    except errors.NoNode:
+        raise refusal or errors.NoNode(one.path) from None
     same_acl = sorted(there) == sorted(one.acl)
     if data == one.data and same_acl:
         return "same"

@@ -30,7 +30,7 @@ from zkserver.cli.shell_completion import ShellCompleter
 from zkserver.cli.shell_session import Shell
 from zkserver.client import errors
 
-FIRST_WAIT_MS = 2000
+FIRST_WAIT_MS = 1000
 """So long the first prompt waits for the session, to begin with its good news."""
 SECRET_COMMANDS = ("addauth",)
 _STATE_STYLES = {"CONNECTED": "class:good", "CONNECTEDREADONLY": "class:warning"}
