@@ -23,6 +23,7 @@ from zkserver.client import (
     errors,
     replies,
 )
+from zkserver.testing import ZooKeeper
 
 WAIT_S = 10
 CONNECTING = SessionState.CONNECTING
@@ -67,7 +68,7 @@ async def test_requests_wait_for_the_next_connection_if_nothing_was_lost(proxy: 
         assert await waits == "/t"
 
 
-async def test_closing_that_is_cancelled_ends_all_the_same(proxy: Proxy) -> None:
+async def test_closing_that_is_cancelled_ends_all_the_same(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     async with proxy:
         client = Client(proxy.hosts)
         await client.start()
@@ -80,6 +81,27 @@ async def test_closing_that_is_cancelled_ends_all_the_same(proxy: Proxy) -> None
         assert client.state is SessionState.CLOSED
         assert client.server is None
         assert client._session._driver is None
+        del client
+        gc.collect()
+        assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_server_that_reads_nothing_holds_no_socket_back() -> None:
+    with ZooKeeper() as zk:
+        client = Client(zk.hosts)
+        await client.start()
+        zk.pause()
+        asked = [client.set("/t", bytes(500_000)) for _ in range(50)]
+        await asyncio.sleep(0)
+        transport = client._session.connection._transport
+        assert transport.get_write_buffer_size()
+        raw = transport.get_extra_info("socket")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.close(), 0.05)
+        for future in asked:
+            with pytest.raises(errors.SessionClosed):
+                await future
+        await asyncio.wait_for(until(lambda: raw.fileno() == -1), 2)
 
 
 async def test_a_watch_whose_beginning_is_cancelled_is_not_left(proxy: Proxy) -> None:

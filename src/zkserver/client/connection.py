@@ -272,10 +272,13 @@ class Connection(asyncio.Protocol):
         self._gone(reason)
 
     def close(self, reason: str) -> None:
-        """Close in peace; what has been written still goes out."""
+        """Close, at once: a server that reads nothing would hold back an end in peace for ever."""
         self._reason = self._reason or reason
-        if self._transport is not None:
-            self._transport.close()
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
+        elif transport is not None:
+            transport.close()
         self._gone(reason)
 
     def _gone(self, reason: str) -> None:

@@ -376,12 +376,10 @@ class Session:
             if self.state.is_connected or self._close_reply is not None:
                 if self._close_reply is None:
                     self._close_reply = self.request(op.CLOSE_SESSION, b"", replies.nothing)
+                    # Whether or not the server answers: here it is over.
+                    self._close_reply.add_done_callback(asyncio.Future.exception)
                     self._is_closing = True
-                reply = self._close_reply
-                await asyncio.wait([reply], timeout=self.timeout_ms / 1000)
-                if reply.done() and not reply.cancelled():
-                    # Whether or not the server has answered: here it is over.
-                    reply.exception()
+                await asyncio.wait([self._close_reply], timeout=self.timeout_ms / 1000)
         finally:
             # Whoever is cancelled has no time to wait, and leaves nothing behind either.
             self.finish(SessionState.CLOSED)
