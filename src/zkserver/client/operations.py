@@ -73,8 +73,10 @@ class Operations:
             return None
         hash(watcher)  # What cannot be a key is refused here and not when the reply comes.
         watches, path = self._session.watches, raw.decode()
+        watches.expect(table, path)
 
         def land(code: int) -> None:
+            watches.arrived(table, path)
             if code == 0:
                 watches.add(table, path, watcher)
             elif code == ErrorCode.NONODE and if_missing is not None:
