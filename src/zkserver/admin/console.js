@@ -185,6 +185,8 @@ function dialog(selector, prepare, submit) {
       resolve(result);
     };
     box.showModal();
+    const first = $("input", form);
+    if (first) first.setSelectionRange(first.value.length, first.value.length);
   });
 }
 
@@ -196,10 +198,17 @@ function signIn() {
     const who = await ask("whoami", { token });
     if (!who.may_change) throw new Error("The server takes these credentials for nobody's.");
     Object.assign(page, { token, user });
+    askAgain(tree.root);
     const isSuper = who.ids.some((each) => each.scheme === "super");
     $("#who").textContent = isSuper ? `${user} (super) – sign out` : `${user} – sign out`;
-    credentialsChanged();
   });
+}
+
+/** What was hidden from nobody in particular may be seen now. */
+function askAgain(node) {
+  if (!node) return;
+  if (node.stat === null) node.stat = undefined;
+  (node.children || []).forEach(askAgain);
 }
 
 function signOut() {
@@ -208,7 +217,13 @@ function signOut() {
   credentialsChanged();
 }
 
-/** Whether there are credentials, after asking for them. */
+/** What was seen as somebody else is not to be shown any more. */
+function credentialsChanged() {
+  Object.assign(tree, { root: null, active: null });
+  if (router.name === "tree" || router.name === "quotas") route();
+}
+
+/** Whether there are credentials, after asking for them; what was begun goes on. */
 const mayChange = async () => Boolean(page.token || (await signIn()));
 
 // The ensemble --------------------------------------------------------------------------------
@@ -240,7 +255,7 @@ function ensembleView(main) {
       row.server = server;
       for (const sample of server.samples) state.after = Math.max(state.after, sample.at_ms);
       row.samples.push(...server.samples);
-      row.samples.splice(0, row.samples.length - 121);
+      row.samples.splice(0, row.samples.length - 61);
     }
     for (const [id, row] of rows) {
       if (!report.servers.some((each) => each.id === id)) {
@@ -278,7 +293,7 @@ function fillRow(row, self, leader) {
   const last = row.samples.at(-1) || {};
   const isSelf = server.id === self.id;
   const name = self.is_standalone ? "this server" : `${server.id}${isSelf ? " (this server)" : ""}`;
-  twoLines(cells[0], name, server.place || server.host || "");
+  twoLines(cells[0], name, server.place || server.host || "", "strong");
   const role = el("span", { className: "role", textContent: last.mode || "no answer" });
   if (last.mode === "leader") role.classList.add("leader");
   else if (SERVING.includes(last.mode)) role.classList.add("serves");
@@ -298,10 +313,10 @@ function fillRow(row, self, leader) {
 
 const short = (number) => (number === null ? "–" : String(Math.round(number * 100) / 100));
 
-function twoLines(cell, first, second) {
+function twoLines(cell, first, second, tag = "span") {
   if (cell.dataset.shown === `${first}\n${second}`) return;
   cell.dataset.shown = `${first}\n${second}`;
-  cell.replaceChildren(el("span", {}, el("strong", { textContent: first }), el("span", { className: "under", textContent: second })));
+  cell.replaceChildren(el("span", {}, el(tag, { textContent: first }), el("span", { className: "under", textContent: second })));
 }
 
 function lag(sample, leader) {
@@ -324,13 +339,13 @@ function drawSpark({ number, spark, label }, values, shown) {
   const last = values.length ? values.at(-1) : null;
   say(number, last === null ? "–" : shown(last));
   const most = Math.max(...known, 0.001);
-  spark.setAttribute("aria-label", known.length ? `${label}: at most ${shown(most)} in the last two minutes` : `${label}: not known`);
+  spark.setAttribute("aria-label", known.length ? `${label}: at most ${shown(most)} in the last minute` : `${label}: not known`);
   let line = "", area = "", begun = null;
   values.forEach((value, index) => {
-    const x = 120 - (values.length - 1 - index);
+    const x = 120 - 2 * (values.length - 1 - index);
     const y = value === null ? 0 : 25 - (value / most) * 23;
     if (value === null) {
-      if (begun !== null) area += `L${x - 1} 26L${begun} 26Z`;
+      if (begun !== null) area += `L${x - 2} 26L${begun} 26Z`;
       begun = null;
       return;
     }
@@ -452,7 +467,7 @@ function treeList(chosen) {
       },
       ondblclick: (event) => { if (event.target.className !== "twist" && node.path !== "/") toggle(node); } },
       el("span", { className: "twist", "aria-hidden": "true", textContent: isLeaf ? "" : node.open ? "▼" : "▶" }),
-      el("span", { className: isEphemeral ? "name ephemeral" : "name", textContent: node.name || "/" }),
+      el("span", { className: `name ${isEphemeral ? "ephemeral" : node.stat === null ? "soft" : ""}`, textContent: node.name || "/" }),
       el("span", { className: "count", textContent: shown, "aria-label": shown ? `${shown} children` : undefined }));
     row.style.top = `${index * ROW}px`;
     row.style.paddingLeft = `${6 + node.depth * 14}px`;
@@ -656,7 +671,11 @@ function searchBox(list, chosen) {
       stop();
       input.value = "";
       chosen(value.length > 1 ? value.replace(/\/+$/, "") : value);
-    } else if (value) look(value, tree.active ? tree.active.path : "/");
+    } else if (value) {
+      let below = tree.active || tree.root;
+      while (!below.open && below.parent) below = below.parent;
+      look(value, below.path);
+    }
     else stop();
   });
   input.addEventListener("input", () => {
@@ -1168,7 +1187,7 @@ function pastOf(report, choose) {
   const span = Math.max(report.now_wall_ms - first, 1);
   const width = 1000;
   const x = (at) => ((at - first) / span) * width;
-  const strip = svg("svg", { class: "past", viewBox: `0 0 ${width} 46`, preserveAspectRatio: "none", role: "img", "aria-label": "What this server did over time" });
+  const strip = svg("svg", { viewBox: `0 0 ${width} 34`, preserveAspectRatio: "none", role: "img", "aria-label": "What this server did over time" });
   report.chapters.forEach((each, index) => {
     const next = report.chapters[index + 1];
     const begin = x(each.began_wall_ms);
@@ -1182,7 +1201,8 @@ function pastOf(report, choose) {
     group.addEventListener("click", () => choose(each.began_ms, !next));
     strip.append(group);
   });
-  return strip;
+  const ends = el("p", {}, el("span", { textContent: moment(first) }), el("span", { textContent: `now, ${duration(span)} later` }));
+  return el("div", { className: "past" }, strip, ends);
 }
 
 function outcome(chapter, own) {
@@ -1235,9 +1255,9 @@ function stepsOf(chapter, own) {
 function tellStep(step, chapter, own) {
   const whom = step.for === null ? "nobody" : step.for === step.server ? "itself" : `server ${step.for}`;
   const again = step.times > 1 ? `, ${step.times} times` : "";
-  if (step.happening === "proposes") return `This server (${own}) votes for ${whom}`;
-  if (step.happening === "decides") return step.for === own ? "More than half want this server: it leads" : `More than half want server ${step.for}: this one ${step.state === "observing" ? "observes" : "follows"}`;
-  if (step.happening === "serves") return `${chapter.role === "leading" ? "Leads" : "In step with the leader"}: clients are served, epoch ${chapter.epoch}`;
+  if (step.happening === "proposes") return `This server votes for ${whom}`;
+  if (step.happening === "decides") return step.for === own ? "A majority wants this server: it leads" : `A majority wants server ${step.for}: ${step.state === "observing" ? "observe" : "follow"} it`;
+  if (step.happening === "serves") return `${chapter.role === "leading" ? "Leads" : "In step"}: serves clients, epoch ${chapter.epoch}`;
   if (step.happening === "ends") return `It was over: ${chapter.end}`;
   const who = step.server === own ? "This server hears itself: it" : `Server ${step.server}`;
   if (step.state === "looking") return `${who} votes for ${whom}${again}`;
@@ -1252,10 +1272,11 @@ function sequence(report, chapter) {
   const steps = all.length <= 80 ? all : [...all.slice(0, 40), ...all.slice(-40)];
   const left = all.length - steps.length + chapter.left_out;
   const isNarrow = matchMedia("(max-width: 720px)").matches;
-  const gap = Math.max(Math.min((isNarrow ? 130 : 300) / ids.length, isNarrow ? 40 : 84), 20);
-  const margin = isNarrow ? 52 : 62;
+  const gap = Math.max(Math.min((isNarrow ? 120 : 300) / ids.length, isNarrow ? 40 : 84), 20);
+  const margin = isNarrow ? 56 : 62;
   const width = margin + gap * ids.length;
-  const height = 30 + 34 * steps.length;
+  const tall = isNarrow ? 40 : 34;
+  const height = 30 + tall * steps.length;
   const lane = (id) => margin + gap * (ids.indexOf(id) + 0.5);
   const picture = svg("svg", { width, height, role: "img", "aria-label": "The steps beside, as a picture: a lane for each server, an arrow for each vote that this server heard" });
   ids.forEach((id) => {
@@ -1264,7 +1285,7 @@ function sequence(report, chapter) {
   });
   const list = el("ol");
   steps.forEach((step, index) => {
-    const y = 30 + 34 * index + 17;
+    const y = 30 + tall * (index + 0.5);
     drawStep(picture, step, y, lane, own, chapter.winner);
     const label = step.after_ms === null ? "" : `+${step.after_ms < 10_000 ? `${step.after_ms} ms` : duration(step.after_ms)}`;
     picture.append(svg("text", { class: "at", x: margin - 8, y: y + 4, "text-anchor": "end" }, label));
@@ -1355,12 +1376,10 @@ async function refresh() {
   router.timer = setTimeout(refresh, page.lost ? 2000 : view.every || 3000);
 }
 
-function credentialsChanged() {
-  Object.assign(tree, { root: null, active: null });
-  if (router.name === "tree" || router.name === "quotas") route();
-}
-
-$("#who").onclick = () => (page.token ? signOut() : signIn());
+$("#who").onclick = async () => {
+  if (page.token) signOut();
+  else if (await signIn()) credentialsChanged();
+};
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 window.addEventListener("hashchange", route);
 route();

@@ -35,7 +35,7 @@ log = get_log("console")
 
 INTERVAL_S = 1.0
 LIMIT_S = 0.7
-KEPT = 120
+KEPT = 60
 FORGOTTEN_S = 60.0
 LONGEST_ANSWER_BYTES = 16_384
 _LINE = re.compile(r"^([A-Za-z /]+): *(.*?)\s*$", re.MULTILINE)
@@ -219,7 +219,8 @@ class EnsembleWatch:
             seen.samples.append(said | {"at_ms": now_ms})
 
     async def _question(self, place: tuple[str, int]) -> Report:
-        began_s = self._loop.time()
+        precise_ms = self._view.process.machine.precise_ms
+        began_ms = precise_ms()
         try:
             async with asyncio.timeout(10 * LIMIT_S):
                 answer = await ask(place)
@@ -229,7 +230,7 @@ class EnsembleWatch:
             strerror = error.strerror if isinstance(error, OSError) else None
             return {"mode": None, "silence": strerror or "cannot be reached"}
         said = parse_srvr(answer)
-        said["answer_ms"] = round((self._loop.time() - began_s) * 1000, 2)
+        said["answer_ms"] = round(precise_ms() - began_ms, 2)
         return said
 
     # This server
