@@ -454,7 +454,7 @@ function treeList(chosen) {
 
   function rowOf(node, index) {
     const isLeaf = node.stat && node.stat.num_children === 0;
-    const isEphemeral = node.stat && node.stat.kind === "ephemeral";
+    const isEphemeral = node.stat && node.stat.owner;
     const shown = node.progress || (node.stat && node.stat.num_children ? count(node.stat.num_children) : "");
     const siblings = node.parent ? node.parent.children : [node];
     const row = el("div", { className: "row", id: `row-${index}`, role: "treeitem",
@@ -907,7 +907,8 @@ function paintHex(pre, data, more, limit) {
 // Stat and ACL
 
 function statSection(stat) {
-  const kind = stat.kind === "ephemeral" ? `ephemeral, of session ${stat.owner}` : stat.kind === "ttl" ? `TTL of ${duration(stat.ttl_ms)}` : stat.kind;
+  // Servers do not tell clients which of the others they are.
+  const kind = stat.owner ? `ephemeral, of session ${stat.owner}` : "persistent, container or TTL";
   const facts = [
     ["Kind", kind],
     ["Changed", `${moment(stat.mtime_ms)} (${ago(stat.mtime_ms)})`],

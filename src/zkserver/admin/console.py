@@ -20,7 +20,7 @@ from aiohttp import web
 
 from zkserver.admin import console_access as access
 from zkserver.admin import console_reports, console_tree
-from zkserver.admin.console_access import LONGEST_BODY_BYTES, Refused
+from zkserver.admin.console_access import Refused
 from zkserver.admin.console_ensemble import EnsembleWatch
 from zkserver.admin.console_sessions import Opener, Pool, Pooled, SessionError
 from zkserver.admin.view import View
@@ -28,7 +28,6 @@ from zkserver.base.errors import ErrorCode
 from zkserver.runtime.client_port import plain_address
 from zkserver.runtime.logs import get_log
 from zkserver.server.reports import Report
-from zkserver.tree.owners import OwnerTypes
 
 log = get_log("console")
 
@@ -108,6 +107,8 @@ class Console:
         self._pool = Pool(view, opener)
         self._ensemble = EnsembleWatch(view)
         self._names = access.own_names(view.process.config)
+        # Data that the server takes, in Base64, and what is around them.
+        self._longest_body_bytes = view.process.config.jute_maxbuffer * 4 // 3 + 65_536
 
     def add_to(self, app: web.Application) -> None:
         """Add all routes."""
@@ -215,12 +216,7 @@ class Console:
         return answer(await self._znode(pooled, _text(request, "path")))
 
     async def _znode(self, pooled: Pooled, path: str) -> Report:
-        return await console_tree.znode(pooled.session, path, self._owners)
-
-    @property
-    def _owners(self) -> OwnerTypes:
-        config = self._view.process.config
-        return OwnerTypes(config.extended_types_enabled, config.emulate_353_ttl_nodes)
+        return await console_tree.znode(pooled.session, path)
 
     async def _show_children(self, request: web.Request, pooled: Pooled) -> web.StreamResponse:
         """Lines of JSON: first how many and the parent's Stat, then the names, slice by slice."""
@@ -228,7 +224,7 @@ class Console:
         response = web.StreamResponse(headers=_HEADERS)
         response.content_type = "application/x-ndjson"
         await response.prepare(request)
-        head = {"count": count, "stat": console_tree.stat_report(stat, self._owners)}
+        head = {"count": count, "stat": console_tree.stat_report(stat)}
         await response.write(json.dumps(head).encode() + b"\n")
         for names in slices:
             line = json.dumps(names, ensure_ascii=False, separators=(",", ":"))
@@ -252,17 +248,17 @@ class Console:
         return answer(await console_tree.quotas(pooled.session))
 
     async def _stats(self, request: web.Request, pooled: Pooled) -> web.StreamResponse:
-        given = access.json_object(await _body(request))
-        return answer(await console_tree.stats(pooled.session, given, self._owners))
+        given = access.json_object(await self._body(request))
+        return answer(await console_tree.stats(pooled.session, given))
 
     async def _change(self, request: web.Request, pooled: Pooled) -> web.StreamResponse:
-        given, session = access.json_object(await _body(request)), pooled.session
+        given, session = access.json_object(await self._body(request)), pooled.session
         what = request.path.rpartition("/")[2]
         try:
             if what == "create":
                 report = await console_tree.create(session, given)
             elif what == "set":
-                report = await console_tree.change(session, given, self._owners)
+                report = await console_tree.change(session, given)
             else:
                 report = await console_tree.delete(session, given)
         except SessionError as error:
@@ -273,20 +269,19 @@ class Console:
             return answer(conflict, 409)
         return answer(report)
 
+    async def _body(self, request: web.Request) -> bytes:
+        """The body, read as far as it is not too long."""
+        parts, size, limit = [], 0, self._longest_body_bytes
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > limit:
+                raise Refused(413, f"The body is longer than {limit} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
 
 async def _file(body: bytes, kind: str, _request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, content_type=kind, charset="utf-8", headers=_HEADERS)
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body, read as far as it is not too long."""
-    parts, size = [], 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > LONGEST_BODY_BYTES:
-            raise Refused(413, f"The body is longer than {LONGEST_BODY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _text(request: web.Request, name: str) -> str:

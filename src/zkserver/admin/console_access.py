@@ -26,7 +26,6 @@ from zkserver.admin.console_sessions import Credentials
 from zkserver.base.config import Config
 
 HEADER = "X-Zkserver-Console"
-LONGEST_BODY_BYTES = 8 << 20
 _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/@]+))(?::[0-9]{1,5})?")
 
 

@@ -25,7 +25,6 @@ from zkserver.base.acl import ADMIN, CREATE, DELETE, READ, WRITE
 from zkserver.base.errors import ErrorCode
 from zkserver.server.reports import Report
 from zkserver.tree import quota
-from zkserver.tree.owners import CONTAINER, NORMAL, TTL, OwnerTypes
 
 ASKED_AT_ONCE = 64
 ASKED_PER_REQUEST = 1024
@@ -56,20 +55,16 @@ def join(parent: str, name: str) -> str:
     return f"/{name}" if parent == "/" else f"{parent}/{name}"
 
 
-def stat_report(stat: Stat, owners: OwnerTypes) -> Report:
-    """A Stat: times in ms since 1970, and what the ephemeralOwner means."""
+def stat_report(stat: Stat) -> Report:
+    """A Stat, times in ms since 1970; `owner` is the session of an ephemeral znode, else None.
+
+    Servers do not tell clients which of the others are containers or have a TTL.
+    """
     owner = stat["ephemeral_owner"]
-    kind = owners.kind(owner)
     report: Report = {name: stat[name] for name in _NUMBERS}
     report |= {name: hexadecimal(stat[name]) for name in ("czxid", "mzxid", "pzxid")}
-    report |= {"ctime_ms": stat["ctime"], "mtime_ms": stat["mtime"], "kind": "persistent"}
-    if kind == NORMAL:
-        report |= {"kind": "ephemeral", "owner": hexadecimal(owner)}
-    elif kind == CONTAINER:
-        report["kind"] = "container"
-    elif kind == TTL:
-        report |= {"kind": "ttl", "ttl_ms": owners.ttl_ms(owner)}
-    return report
+    report |= {"ctime_ms": stat["ctime"], "mtime_ms": stat["mtime"]}
+    return report | {"owner": hexadecimal(owner) if owner else None}
 
 
 def data_report(data: bytes | None) -> str | None:
@@ -77,7 +72,7 @@ def data_report(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
 
 
-async def znode(session: Session, path: str, owners: OwnerTypes) -> Report:
+async def znode(session: Session, path: str) -> Report:
     """Data, Stat and ACL of a znode. What may not be seen of it is None."""
     data, stat = await session.get(path)
     try:
@@ -90,11 +85,11 @@ async def znode(session: Session, path: str, owners: OwnerTypes) -> Report:
         if error.code != ErrorCode.NOAUTH:
             raise
         acl = None
-    report = {"path": path, "data": data_report(data), "stat": stat_report(stat, owners)}
+    report = {"path": path, "data": data_report(data), "stat": stat_report(stat)}
     return report | {"acl": acl}
 
 
-async def stats(session: Session, given: Mapping[str, Any], owners: OwnerTypes) -> Report:
+async def stats(session: Session, given: Mapping[str, Any]) -> Report:
     """The Stats of some children by name, None for those that are gone."""
     path, names = text(given, "path"), given.get("names")
     if not isinstance(names, list) or len(names) > STATS_PER_REQUEST:
@@ -103,7 +98,7 @@ async def stats(session: Session, given: Mapping[str, Any], owners: OwnerTypes) 
         raise Refused(400, "names must be a list of texts")
     found = await session.stat_all([join(path, name) for name in names])
     return {
-        "stats": [None if stat is None else stat_report(stat, owners) for stat in found],
+        "stats": [None if stat is None else stat_report(stat) for stat in found],
     }
 
 
@@ -133,11 +128,11 @@ async def create(session: Session, given: Mapping[str, Any]) -> Report:
     return {"path": path}
 
 
-async def change(session: Session, given: Mapping[str, Any], owners: OwnerTypes) -> Report:
+async def change(session: Session, given: Mapping[str, Any]) -> Report:
     """Change data: path, data, version (the one that was seen)."""
     path = text(given, "path")
     stat = await session.set(path, _data(given), _version(given))
-    return {"path": path, "stat": stat_report(stat, owners)}
+    return {"path": path, "stat": stat_report(stat)}
 
 
 async def delete(session: Session, given: Mapping[str, Any]) -> Report:
