@@ -146,6 +146,7 @@ function reason(error) {
       NONODE: "There is no such znode (any more).",
       NODEEXISTS: "There is such a znode already.",
       NOTEMPTY: "It has children: delete them first.",
+      NOTREADONLY: "This server takes no changes while it has no leader.",
       QUOTAEXCEEDED: "A quota does not permit it.",
       NOCHILDRENFOREPHEMERALS: "An ephemeral znode has no children.",
     };
@@ -363,7 +364,7 @@ function sayEnsemble(lead, self, rows) {
   if (self.is_standalone) parts.push("One server, standalone.");
   else {
     const serving = rows.filter((row) => SERVING.includes((row.samples.at(-1) || {}).mode)).length;
-    parts.push(`${plural(rows.length, "server")}, ${serving === rows.length ? "all" : count(serving)} of them seen serving.`);
+    parts.push(`${plural(rows.length, "server")}, ${serving === rows.length ? "all" : serving ? count(serving) : "none"} of them seen serving.`);
     parts.push(self.leader === null ? "This server knows of no leader." : `Server ${self.leader} leads.`);
   }
   if (self.is_serving) parts.push(`${plural(self.sessions, "session")}.`);
@@ -418,8 +419,13 @@ function treeView(main, wanted) {
     }
   }
 
+  /** Once there is a tree again, show it. */
+  async function refreshNow() {
+    if (!tree.root.children && page.self && page.self.is_serving) await reveal(wanted);
+  }
+
   reveal(wanted);
-  return { close: () => { if (current) current.close(); search.close(); } };
+  return { refresh: refreshNow, every: 1500, close: () => { if (current) current.close(); search.close(); } };
 }
 
 /** The list of rows: only those in sight are elements, however many there are. */
@@ -719,7 +725,9 @@ function znodeDetail(box, path, { reveal, reload, show }) {
       found = await ask(query("znode", { path }));
     } catch (error) {
       if (closed) return;
-      body.replaceChildren(el("p", { className: "buttons left" }, button("Try again", load), button("New child", create)));
+      // Who may not read here may yet be one who may create.
+      const mayCreate = error.code === "NOAUTH";
+      body.replaceChildren(el("p", { className: "buttons left" }, button("Try again", load), mayCreate ? button("New child", create) : null));
       tell(reason(error));
       return;
     }
@@ -1004,8 +1012,8 @@ function sessionsView(main) {
   const status = el("span", { className: "soft", role: "status" });
   const heads = ["Session", "Timeout", "Client", "Last request", "Requests", "Latency", "Ephemerals", "Watches"];
   const body = el("tbody");
-  main.append(el("div", { className: "tools" }, filter, status, previous, next),
-    el("table", { "aria-label": "Sessions" }, el("thead", {}, el("tr", {}, ...heads.map((each) => el("th", { scope: "col", textContent: each })))), body));
+  const table = el("table", { "aria-label": "Sessions" }, el("thead", {}, el("tr", {}, ...heads.map((each) => el("th", { scope: "col", textContent: each })))), body);
+  main.append(el("div", { className: "tools" }, filter, status, previous, next), table);
   const rows = new Map();
   let begin = 0;
   let last = null;
@@ -1023,11 +1031,12 @@ function sessionsView(main) {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       last = { sessions: [], count: 0, begin, without_session: 0 };
-      rows.clear();
-      body.replaceChildren();
+      draw();
+      table.hidden = true;
       status.textContent = reason(error);
       return;
     }
+    table.hidden = false;
     draw();
   }
 
@@ -1226,10 +1235,13 @@ function chapterList(report, full, choose) {
     list.append(el("li", {}, el("button", { type: "button", "aria-pressed": String(each.began_ms === full.began_ms), onclick: () => choose(each.began_ms, isLast) },
       `${moment(each.began_wall_ms)} `, el("strong", { textContent: upper(outcome(each, report.server_id)) }),
       el("span", { textContent: `${upper(took)}${served}${lasted}` }),
-      each.end ? el("span", { textContent: `Ended: ${each.end}` }) : null)));
+      each.end ? el("span", { textContent: `Ended: ${whyOver(each)}` }) : null)));
   });
   return list;
 }
+
+/** Why a role was over, without the number that the system has for it. */
+const whyOver = (chapter) => chapter.end.replace(/\[Errno \d+\] /, "");
 
 const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -1259,7 +1271,7 @@ function tellStep(step, chapter, own) {
   if (step.happening === "proposes") return `This server votes for ${whom}`;
   if (step.happening === "decides") return step.for === own ? "A majority wants this server: it leads" : `A majority wants server ${step.for}: ${step.state === "observing" ? "observe" : "follow"} it`;
   if (step.happening === "serves") return `${chapter.role === "leading" ? "Leads" : "In step"}: serves clients, epoch ${chapter.epoch}`;
-  if (step.happening === "ends") return `It was over: ${chapter.end}`;
+  if (step.happening === "ends") return `It was over: ${whyOver(chapter)}`;
   const who = step.server === own ? "This server hears itself: it" : `Server ${step.server}`;
   if (step.state === "looking") return `${who} votes for ${whom}${again}`;
   if (step.state === "leading") return `${who} says that it leads already${again}`;
@@ -1296,7 +1308,8 @@ function sequence(report, chapter) {
   });
   const head = `${moment(chapter.began_wall_ms)}, as server ${own} saw it`;
   const omitted = left > 0 ? el("p", { className: "soft", textContent: `${plural(left, "step")} in between left out.` }) : null;
-  return el("section", { className: "sequence", "aria-label": "The chosen election" }, el("h2", { textContent: head }), omitted, el("div", { className: "steps" }, picture, list));
+  return el("section", { className: "sequence", "aria-label": "The chosen election" }, el("h2", { textContent: head }),
+    el("p", { className: "soft", textContent: "A circle names the server that is voted for, filled if that one won; arrows come from the others, a ring is the decision." }), omitted, el("div", { className: "steps" }, picture, list));
 }
 
 function drawStep(picture, step, y, lane, own, winner) {

@@ -9,7 +9,8 @@ that is just opened has something to draw, until nobody has looked for a minute.
   while an earlier question still waits (the look-up of a name may wait long).
 * The client port of a server comes from its server.N line. Where that has none, the port is
   taken to be this server's own, if the server is on another host; else it is not known.
-* While this server serves nobody its own row is what the process knows of itself.
+* What a server does not say may be known: a peer knows its leader, a leader its learners. While
+  this server serves nobody its own row is what the process knows of itself.
 
 The time that a server takes to answer is taken here, with the way there and back.
 """
@@ -216,6 +217,8 @@ class EnsembleWatch:
                 said["silence"] = "no answer in time"
             if number == self._own_id:
                 said = self._own_sample(said)
+            elif said["mode"] is None:
+                said |= self._known_of(number)
             seen.samples.append(said | {"at_ms": now_ms})
 
     async def _question(self, place: tuple[str, int]) -> Report:
@@ -232,6 +235,20 @@ class EnsembleWatch:
         said = parse_srvr(answer)
         said["answer_ms"] = round(precise_ms() - began_ms, 2)
         return said
+
+    def _known_of(self, number: int) -> Report:
+        """What this peer knows of a server that does not say it; a leader knows its learners."""
+        facts = self._view.facts
+        if facts is None or self._view.stage != "broadcast":
+            return {}
+        if number == facts.leader_id:
+            return {"mode": "leader"}
+        for each in () if facts.learners is None else facts.learners():
+            if each.server_id == number:
+                mode = "follower" if each.is_participant else "observer"
+                zxid = each.last_zxid
+                return {"mode": mode, "zxid": hexadecimal(zxid), "epoch": epoch_of(zxid)}
+        return {}
 
     # This server
 

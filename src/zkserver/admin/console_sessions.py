@@ -6,7 +6,8 @@ this server's own client port, kept for the next request and closed after a minu
 
 * How a session is opened comes in as `Opener`: rooms of one row do not import each other.
 * The session is made from this machine, and an ACL that trusts `ip:127.0.0.1` would trust
-  everybody who reaches the console. So its ip identity is replaced by the caller's address.
+  everybody who reaches the console. So its ip identity is replaced by the caller's address, if
+  that is another machine's.
 * A session that has lost its connection is not used again: the next one would have the ip
   identity of this machine.
 * Credentials live in the keys of this pool and nowhere else; no text of an error has them.
@@ -165,6 +166,8 @@ class Pool:
 
     def _name_the_caller(self, session_id: int, address: str) -> None:
         """Let the session's ip identity be the caller's; see the module's docstring."""
+        if address in ("127.0.0.1", "::1"):
+            return
         server: Server | None = self._view.server
         mine = () if server is None else server.connections
         for connection in mine:

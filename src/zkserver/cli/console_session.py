@@ -30,6 +30,9 @@ from zkserver.client import (
 )
 from zkserver.client.errors import ConnectionLoss, NoAuth, NoNode, ZooKeeperError
 from zkserver.client.packed_names import get_children_packed
+from zkserver.runtime.logs import get_log
+
+log = get_log("console")
 
 T = TypeVar("T")
 CLOSE_LIMIT_S = 1.0
@@ -65,7 +68,7 @@ class ConsoleSession:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._is_lost = False
-        self._ending: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def session_id(self) -> int:
@@ -88,7 +91,7 @@ class ConsoleSession:
     def _state_changed(self, state: SessionState) -> None:
         if not state.is_connected and not self._is_lost:
             self._is_lost = True
-            self._ending = asyncio.get_running_loop().create_task(self.close())
+            self._begin_to_close()
 
     async def _ask(self, call: Callable[[Client], Awaitable[T]]) -> T:
         if not self.is_usable:
@@ -177,10 +180,22 @@ class ConsoleSession:
         )
 
     async def close(self) -> None:
-        """End the session; a server that does not answer is not waited for."""
-        closing = asyncio.ensure_future(self._client.close())
-        await asyncio.wait([closing], timeout=CLOSE_LIMIT_S)
-        closing.cancel()
+        """End the session. A server that does not answer is not waited for: that goes on by itself,
+        and ends with the session's timeout at the latest.
+        """
+        await asyncio.wait([self._begin_to_close()], timeout=CLOSE_LIMIT_S)
+
+    def _begin_to_close(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._client.close())
+            self._closing.add_done_callback(_closed)
+        return self._closing
+
+
+def _closed(task: asyncio.Task[None]) -> None:
+    """Nobody else asks whether it went well, and the server is to live on if it did not."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warn("a session of the console did not end well", reason=repr(error))
 
 
 def _is_possible(path: str) -> bool:

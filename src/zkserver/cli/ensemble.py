@@ -36,6 +36,7 @@ ANSWER_WAIT_S = 0.5
 STOP_WAIT_S = 10.0
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
+CONSOLE_PORT = 8080
 
 _UP, _CLEAR_LINE = "\x1b[{}A", "\x1b[K"
 _COLOURS = {"leader": "green", "looking": "yellow", "starting": "yellow", "down": "red"}
@@ -46,7 +47,6 @@ SETTINGS = {
     "syncLimit": "5",
     "clientPortAddress": "127.0.0.1",
     "4lw.commands.whitelist": "*",
-    "admin.enableServer": "false",
 }
 
 
@@ -56,6 +56,7 @@ class Ports(NamedTuple):
     client: int
     quorum: int
     election: int
+    console: int
 
 
 class Look(NamedTuple):
@@ -79,7 +80,11 @@ class Seat:
         data_dir = self.folder / "data"
         data_dir.mkdir(parents=True, exist_ok=True)
         (data_dir / "myid").write_text(f"{self.number}\n")
-        keys = SETTINGS | {"dataDir": str(data_dir), "clientPort": str(self.ports.client)}
+        keys = SETTINGS | {
+            "dataDir": str(data_dir),
+            "clientPort": str(self.ports.client),
+            "admin.serverPort": str(self.ports.console),
+        }
         lines = [f"{key}={value}" for key, value in keys.items()]
         (self.folder / "zoo.cfg").write_text("\n".join([*lines, *members, ""]))
 
@@ -143,21 +148,26 @@ class Seat:
 
 def seats(count: int, folder: Path, first_port: int) -> list[Seat]:
     """Places for `count` servers, with their files. Raises OSError where they cannot be made."""
-    rows = [_free_ports(count, first) for first in (first_port, QUORUM_PORT, ELECTION_PORT)]
+    firsts = (first_port, QUORUM_PORT, ELECTION_PORT, CONSOLE_PORT)
+    rows: list[list[int]] = []
+    for first in firsts:
+        rows.append(_free_ports(count, first, sum(rows, [])))
     folder = folder.absolute()
     made, members = [], []
     for number, ports in enumerate(zip(*rows, strict=True), 1):
         made.append(Seat(number, folder / str(number), Ports(*ports)))
-        members.append(f"server.{number}=127.0.0.1:{ports[1]}:{ports[2]}")
+        members.append(f"server.{number}=127.0.0.1:{ports[1]}:{ports[2]};127.0.0.1:{ports[0]}")
     for seat in made:
         seat.prepare(members)
     return made
 
 
-def _free_ports(count: int, first: int) -> list[int]:
-    """The first `count` ports from `first` on where nobody listens."""
+def _free_ports(count: int, first: int, taken: Sequence[int]) -> list[int]:
+    """The first `count` ports from `first` on where nobody listens, none of them `taken`."""
     found: list[int] = []
     for port in range(first, 65536):
+        if port in taken:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -183,7 +193,9 @@ class Screen:
     def begin(self) -> None:
         """What does not change."""
         hosts = ",".join(f"127.0.0.1:{seat.ports.client}" for seat in self._seats)
-        self._say(f"Connection string: {hosts}\nDirectories: {self._seats[0].folder.parent}\n\n")
+        console = f"http://localhost:{self._seats[0].ports.console}/"
+        folder = self._seats[0].folder.parent
+        self._say(f"Connection string: {hosts}\nConsole: {console}\nDirectories: {folder}\n\n")
 
     def show(self) -> None:
         """Ask every server, and draw or print."""
