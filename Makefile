@@ -87,7 +87,7 @@ bench: $(INSTALLED)
 	$(BIN)/python bench/compare.py
 
 PEER_PACKAGES := zookeeper zookeeper-bin libzookeeper-mt-dev default-jre-headless gcc libc6-dev \
-	chromium systemd
+	chromium systemd netcat-openbsd
 
 peers:
 	@command -v apt-get >/dev/null || \

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import counting
 from ensemble import EnsembleFigures
 from ensemble import Sizes as EnsembleSizes
 from million import Figures, Sizes
@@ -52,7 +53,7 @@ WARM_UP = (("mixed:50", 0.5), ("exists", 0.1), ("create", 0.2), ("connect", 0.2)
 IDLE_SETTLE_S = 5.0
 ENSEMBLE_KEYS = (*(work.key for work in ENSEMBLE_WORKS), *ENSEMBLE_SINGLE_KEYS)
 CLIENT_KEY = "client"
-KEYS = (*(work.key for work in WORKS), *SINGLE_KEYS, *ENSEMBLE_KEYS, CLIENT_KEY)
+KEYS = (*(work.key for work in WORKS), *SINGLE_KEYS, "counting", *ENSEMBLE_KEYS, CLIENT_KEY)
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -193,6 +194,8 @@ class Bench:
             self.attempt("idle memory and start", self.measure_idle)
         if "million" in wanted:
             self.attempt("many znodes", self.measure_million)
+        if "counting" in wanted:
+            self.attempt("what counting costs", self.measure_counting)
         if set(ENSEMBLE_KEYS).intersection(wanted):
             self.measure_ensembles()
         if CLIENT_KEY in wanted:
@@ -311,6 +314,21 @@ class Bench:
         with ended([contender.server("million") for contender in self.contenders]) as pair:
             figures.measure(lambda action: alternate(pair, action), say)
             alternate(pair, self.note_version)
+
+    def measure_counting(self) -> None:
+        options = self.options
+        pair = counting.contenders(options.python, options.data_dir, None)
+        for work, (title, _) in counting.LOADS.items():
+            added = Single(
+                f"counting-{work}", f"CPU time that counting adds to {title}", "%",
+                below=counting.LIMIT_PERCENT, digits=1,
+            )  # fmt: skip
+            self.singles.append(added)
+            found = counting.measure(
+                self.load, pair, work, pairs=1 if options.quick else counting.PAIRS,
+                seconds=options.seconds, say=say,
+            )  # fmt: skip
+            added.zkserver.append(counting.added_percent(found))
 
     def measure_ensembles(self) -> None:
         options = self.options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from zkserver.admin.admin_server import AdminServer
 from zkserver.base.config import ConfigSource, load
 from zkserver.cli.serve import read_text
 from zkserver.runtime.machine import Machine
+from zkserver.runtime.main import _loop_factory
 from zkserver.runtime.peer import PeerProcess
 from zkserver.runtime.standalone import StandaloneProcess
 
@@ -130,6 +132,12 @@ class Inside:
         text = await reader.read()
         writer.close()
         return text.decode()
+
+
+def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test on the kind of loop that servers run on."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(check())
 
 
 async def raw(port: int, data: bytes, limit_s: float = 5.0) -> bytes:

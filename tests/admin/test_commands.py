@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.admin.inside import Inside, raw
+from tests.admin.inside import Inside, raw, run
 from zkserver.admin.commands import COMMANDS, NAMES
 from zkserver.admin.json_text import text_of
 
@@ -76,7 +76,7 @@ def test_every_command_has_apaches_keys(tmp_path: Path) -> None:
                 assert not extra or name == "system_properties", (name, extra)
             await asyncio.to_thread(client.stop)
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_what_is_shown_is_what_the_words_say(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_what_is_shown_is_what_the_words_say(tmp_path: Path) -> None:
             assert (await inside.ask("stats")).report["server_stats"]["packets_received"] <= 1
             await asyncio.to_thread(client.stop)
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_aliases_list_page_and_unknown_names(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_aliases_list_page_and_unknown_names(tmp_path: Path) -> None:
             assert (await inside.ask("/")).status == 404
             assert (await inside.ask("/favicon.ico")).status == 404
 
-    asyncio.run(check())
+    run(check)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_methods(tmp_path: Path, method: str, path: str, status: int) -> None:
             if status == 405:
                 assert "GET" in answer.headers["Allow"]
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_trace_mask(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_trace_mask(tmp_path: Path) -> None:
             assert (await inside.ask("gtmk")).report["tracemask"] == -5
             assert await inside.word("gtmk") == "-5"
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_no_password_is_shown(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
             assert text.startswith(f"dataDir={tmp_path}\n")
             assert "# a comment on a password=1\n" in text
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_another_url(tmp_path: Path) -> None:
@@ -199,9 +199,9 @@ def test_another_url(tmp_path: Path) -> None:
             assert f'<a href="{command}">' in (await inside.ask(page)).body.decode()
             assert (await inside.ask(command)).report == {"command": "ruok", "error": None}
 
-    asyncio.run(check("/a/b/", "/a/b", "/a/b/ruok"))
-    asyncio.run(check("x", "/x", "/x/ruok"))
-    asyncio.run(check("/", "/", "/ruok"))
+    run(lambda: check("/a/b/", "/a/b", "/a/b/ruok"))
+    run(lambda: check("x", "/x", "/x/ruok"))
+    run(lambda: check("/", "/", "/ruok"))
 
 
 def test_others_add_routes(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_others_add_routes(tmp_path: Path) -> None:
                 inside.admin.port or 0, b"GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             )
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_the_text_is_apaches() -> None:
@@ -233,3 +233,22 @@ def test_the_text_is_apaches() -> None:
         '  "ids" : [ 1, 2 ],\n  "empty" : { },\n  "error" : null,\n  "yes" : true,\n'
         '  "average" : 0.5\n}'
     )
+
+
+def test_a_proxys_word_for_the_address_counts_only_where_it_is_trusted(tmp_path: Path) -> None:
+    from kazoo.client import KazooClient
+    from kazoo.security import make_acl
+
+    async def check(trusts: str, status: int) -> None:
+        line = f"IPAuthenticationProvider.usexforwardedfor={trusts}"
+        async with Inside(tmp_path / trusts, line, "admin.rateLimiterIntervalInMS=0") as inside:
+            client = KazooClient(f"127.0.0.1:{inside.client_port}")
+            await asyncio.to_thread(client.start)
+            acl = [make_acl("ip", "10.9.8.7", all=True)]
+            await asyncio.to_thread(client.set_acls, "/", acl)
+            headers = {"Authorization": "ip", "X-Forwarded-For": "10.9.8.7, 10.0.0.1"}
+            assert (await inside.ask("snapshot", headers=headers)).status == status
+            await asyncio.to_thread(client.stop)
+
+    run(lambda: check("true", 200))
+    run(lambda: check("false", 403))

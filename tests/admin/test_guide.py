@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.admin.inside import Inside
+from tests.admin.inside import Inside, run
 from zkserver.admin.commands import COMMANDS, NAMES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "admin.md").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def test_the_commands_do_what_is_written(tmp_path: Path) -> None:
                     assert done.stdout == expected.removesuffix("\n")
             assert '"last_zxid" : 0' in done.stdout
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_every_command_is_in_the_table() -> None:
@@ -67,4 +67,4 @@ def test_the_example_of_https_works(tmp_path: Path) -> None:
             )
             assert '"command" : "ruok"' in done.stdout, done.stderr
 
-    asyncio.run(check())
+    run(check)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from kazoo.client import KazooClient
 
-from tests.admin.inside import ROOT, Inside, raw
+from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.server_process import NotStarted
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.admin.admin_server import AdminServer
 from zkserver.base.errors import ExitCode, FatalError
+from zkserver.runtime.main import _loop_factory
 from zkserver.runtime.standalone import StandaloneProcess
 
 GET = b"GET /commands/ruok HTTP/1.1\r\nHost: x\r\n"
-
-
-def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(check())
 
 
 @pytest.fixture(name="taken")
@@ -210,3 +208,27 @@ def test_clients_are_served_while_strangers_knock(tmp_path: Path) -> None:
             await asyncio.to_thread(client.stop)
 
     run(check)
+
+
+@pytest.mark.parametrize("loop_factory", [None, _loop_factory()])
+def test_an_error_of_the_http_library_concerns_one_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop_factory: Any
+) -> None:
+    """Elsewhere in the process an unexpected exception is a broken invariant and ends it."""
+
+    def broken(_guard: object, data: bytes) -> None:
+        raise LookupError(data)
+
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            assert (await inside.ask("ruok")).status == 200
+            with monkeypatch.context() as patch:
+                patch.setattr("zkserver.admin.guarded_http.Guard.data_received", broken)
+                assert await raw(inside.admin.port or 0, GET + b"\r\n") == b""
+            await inside.session.close()
+            inside.session = aiohttp.ClientSession()
+            assert (await inside.ask("ruok")).status == 200
+            assert await inside.word("ruok") == "imok"
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(check())

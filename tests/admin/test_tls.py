@@ -13,7 +13,7 @@ from kazoo.client import KazooClient
 from kazoo.security import make_acl
 
 from tests.admin.certificates import Authority
-from tests.admin.inside import Inside, raw
+from tests.admin.inside import Inside, raw, run
 from zkserver.base.tls_settings import QUORUM_PREFIX, TlsSettings, TlsSettingsError
 from zkserver.runtime import tls
 
@@ -51,7 +51,7 @@ def test_both_on_one_port(tmp_path: Path) -> None:
             headers = {"Authorization": "x509"}
             assert (await inside.ask("snapshot", headers=headers)).status == 401
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_https_alone(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_https_alone(tmp_path: Path) -> None:
             inside.tls = CA.client(None, tmp_path)
             assert (await inside.ask("ruok")).status == 200
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_client_certificates(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_client_certificates(tmp_path: Path) -> None:
             assert (await inside.ask("snapshot", headers=headers)).status == 403
             await asyncio.to_thread(client.stop)
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_the_super_user_of_certificates(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_super_user_of_certificates(tmp_path: Path) -> None:
             assert (await inside.ask("snapshot", headers=headers)).status == 200
             await asyncio.to_thread(client.stop)
 
-    asyncio.run(check())
+    run(check)
 
 
 def test_handshakes_that_fail_harm_nobody(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_handshakes_that_fail_harm_nobody(tmp_path: Path) -> None:
             # One connection lives, and one or two wait to be accepted.
             assert inside.admin._http._room._value in (197, 198)
 
-    asyncio.run(check())
+    run(check)
 
 
 def context_of(folder: Path, **settings: str) -> ssl.SSLContext:

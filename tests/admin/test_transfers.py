@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import SessionExpiredError
 from kazoo.security import make_acl, make_digest_acl
 
-from tests.admin.inside import ROOT, Inside, raw
+from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.histories import describe
 from zkserver.runtime import restoring
 from zkserver.storage import truncation
@@ -21,10 +19,6 @@ from zkserver.storage.layout import Layout
 
 APACHES = (Path(__file__).parent / "apache_snapshot.bin").read_bytes()
 RATE_MS = 300_000
-
-
-def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(check())
 
 
 async def filled(inside: Inside, count: int = 30, size: int = 10) -> None:
@@ -240,6 +234,11 @@ def test_rates(tmp_path: Path) -> None:
             assert await snapshot() == 429
             inside.clock.ahead_ms += 301
             assert [await snapshot(), await snapshot()] == [200, 429]
+            figures = (await inside.ask("monitor")).report
+            assert figures["snapshot_rate_limited_count"] == 2
+            assert figures["restore_rate_limited_count"] == 3
+            assert figures["cnt_restore_time"] == 2
+            assert figures["restore_error_count"] == 0
 
     run(check)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.admin.inside import ROOT, Inside
+from tests.admin.inside import ROOT, Inside, run
 from tests.admin.test_commands import APACHE, keys_of, missing
 from tests.support.server_process import free_port
 from zkserver.admin.admin_server import AdminServer
@@ -21,10 +19,6 @@ from zkserver.runtime import peer_clients
 NOT_SERVING = "This ZooKeeper instance is not currently serving requests"
 # Answered whether anybody is served or not.
 ALWAYS = ("environment", "get_trace_mask", "set_trace_mask", "system_properties", "zabstate")
-
-
-def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(check())
 
 
 @pytest.fixture(name="alone")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import os
 from collections.abc import Iterator
 
 import pytest
-import uvloop
 
 from tests.client.proxy import Proxy
 from tests.support.apache import NOT_INSTALLED, ApacheServer, apache_available
@@ -18,7 +18,9 @@ from zkserver.client import SyncClient
 
 LONGEST_S = 40
 # ZKSERVER_CLIENT_UVLOOP=1 runs all on uvloop.
-LOOP = uvloop.new_event_loop if os.environ.get("ZKSERVER_CLIENT_UVLOOP") else None
+LOOP = None
+if os.environ.get("ZKSERVER_CLIENT_UVLOOP"):
+    LOOP = importlib.import_module("uvloop").new_event_loop
 PROPERTIES = {
     "zookeeper.extendedTypesEnabled": "true",
     "zookeeper.forceSync": "no",

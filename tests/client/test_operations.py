@@ -225,6 +225,14 @@ async def test_a_request_that_is_too_large_is_not_sent(hosts: str) -> None:
             await client.set("/t", bytes(most + 1))
 
 
+async def test_a_reply_longer_than_wanted_ends_the_connection(own: str) -> None:
+    async with Client(own, max_response_bytes=300_000) as client:
+        await client.create("/t", bytes(500_000))
+        with pytest.raises(errors.ConnectionLoss, match="a frame of 5000"):
+            await client.get("/t")
+        assert (await client.exists("/t")).data_length == 500_000
+
+
 async def test_pipelined_requests_are_answered_in_order(hosts: str) -> None:
     async with Client(hosts) as client:
         await client.create("/t")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +92,12 @@ def test_without_a_terminal_lines_tell_of_changes(tmp_path: Path) -> None:
         client.create("/node")
         client.stop()
         client.close()
+        consoles = re.findall(r"http://localhost:(\d+)/", running.output)
+        assert len(consoles) == 3
+        for port in consoles:
+            url = f"http://127.0.0.1:{port}/commands/zabstate"
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+                assert json.load(answer)["zabstate"] == "broadcast"
         running.process.send_signal(signal.SIGTERM)
         running.read_rest()
         assert running.process.wait(TIMEOUT_S) == 0

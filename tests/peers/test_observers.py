@@ -67,7 +67,13 @@ def many_hosts(folder: Path, kinds: str, **cfg: str) -> ManyHosts:
         folder,
         kinds,
         observers=1,
-        cfg={"observerMasterPort": str(free_port()), "tickTime": "200"} | cfg,
+        cfg={
+            "observerMasterPort": str(free_port()),
+            "tickTime": "200",
+            # On a busy machine a server takes seconds to start.
+            "maxSessionTimeout": "60000",
+        }
+        | cfg,
         properties=LOUD | {"zookeeper.observer.election.DelayMs": "50"},
     )
 
@@ -113,7 +119,7 @@ def test_followers_serve_observers(tmp_path: Path, kinds: str) -> None:
         assert mode_of(observer.port) == "observer"
         master = master_of(ensemble)
         assert master in {1, 2, 3} - {ensemble.leader()}
-        theirs, ours = client_of(ensemble.server(master)), client_of(observer)
+        theirs, ours = client_of(ensemble.server(master), 60.0), client_of(observer, 60.0)
         ours.create("/counted", b"1", ephemeral=True)
         theirs.sync("/")
         assert theirs.get("/counted")[0] == b"1"
@@ -164,6 +170,17 @@ def test_followers_serve_observers(tmp_path: Path, kinds: str) -> None:
         assert_equal_trees(ensemble)
         stop_all(ensemble)
         assert_equal_directories(ensemble)
+
+
+def test_a_session_that_only_pings_lives_behind_a_follower(tmp_path: Path) -> None:
+    with many_hosts(tmp_path, "zzzz") as ensemble:
+        client = new_session(ensemble.server(OBSERVER).port, 1500)
+        until_s = time.monotonic() + 3
+        while time.monotonic() < until_s:
+            client.ping()
+            time.sleep(0.1)  # the client's pace
+        assert client.call(wire.CREATE, wire.create_request("/alive"))["err"] == 0
+        client.close_session()
 
 
 def test_an_observer_that_takes_nothing_is_dropped_and_comes_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/tools.md, done: every console block runs as it stands and prints what it says."""
+"""docs/operations.md, done: every console block runs as it stands and prints what it says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zkserver.base.acl import OPEN_ACL
 from zkserver.jute import txns
 from zkserver.tree.tree import DataTree
 
-PAGE = ROOT / "docs" / "tools.md"
+PAGE = ROOT / "docs" / "operations.md"
 TIME_MS = logs.TIME_MS
 BLOCKS = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
 def history() -> tuple[DataTree, list[bytes]]:
@@ -104,7 +104,7 @@ def test_the_page_says_what_happens(
 
 
 def test_the_page_names_every_program() -> None:
-    table = PAGE.read_text().partition("| --- |")[2].partition("\n\n")[0]
+    table = PAGE.read_text().partition("| command | Apache's script |")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(zk[A-Z]\S+\.sh)`", table)) == {
         name for name in ENTRIES if name.endswith(".sh")
     }

@@ -36,7 +36,7 @@ ANSWER_WAIT_S = 0.5
 STOP_WAIT_S = 10.0
 QUORUM_PORT = 2888
 ELECTION_PORT = 3888
-CONSOLE_PORT = 8080
+ADMIN_PORT = 8080
 
 _UP, _CLEAR_LINE = "\x1b[{}A", "\x1b[K"
 _COLOURS = {"leader": "green", "looking": "yellow", "starting": "yellow", "down": "red"}
@@ -56,7 +56,7 @@ class Ports(NamedTuple):
     client: int
     quorum: int
     election: int
-    console: int
+    admin: int
 
 
 class Look(NamedTuple):
@@ -83,7 +83,7 @@ class Seat:
         keys = SETTINGS | {
             "dataDir": str(data_dir),
             "clientPort": str(self.ports.client),
-            "admin.serverPort": str(self.ports.console),
+            "admin.serverPort": str(self.ports.admin),
         }
         lines = [f"{key}={value}" for key, value in keys.items()]
         (self.folder / "zoo.cfg").write_text("\n".join([*lines, *members, ""]))
@@ -148,10 +148,8 @@ class Seat:
 
 def seats(count: int, folder: Path, first_port: int) -> list[Seat]:
     """Places for `count` servers, with their files. Raises OSError where they cannot be made."""
-    firsts = (first_port, QUORUM_PORT, ELECTION_PORT, CONSOLE_PORT)
-    rows: list[list[int]] = []
-    for first in firsts:
-        rows.append(_free_ports(count, first, sum(rows, [])))
+    firsts = first_port, QUORUM_PORT, ELECTION_PORT, ADMIN_PORT
+    rows = [_free_ports(count, first) for first in firsts]
     folder = folder.absolute()
     made, members = [], []
     for number, ports in enumerate(zip(*rows, strict=True), 1):
@@ -162,12 +160,10 @@ def seats(count: int, folder: Path, first_port: int) -> list[Seat]:
     return made
 
 
-def _free_ports(count: int, first: int, taken: Sequence[int]) -> list[int]:
-    """The first `count` ports from `first` on where nobody listens, none of them `taken`."""
+def _free_ports(count: int, first: int) -> list[int]:
+    """The first `count` ports from `first` on where nobody listens."""
     found: list[int] = []
     for port in range(first, 65536):
-        if port in taken:
-            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -193,9 +189,9 @@ class Screen:
     def begin(self) -> None:
         """What does not change."""
         hosts = ",".join(f"127.0.0.1:{seat.ports.client}" for seat in self._seats)
-        console = f"http://localhost:{self._seats[0].ports.console}/"
-        folder = self._seats[0].folder.parent
-        self._say(f"Connection string: {hosts}\nConsole: {console}\nDirectories: {folder}\n\n")
+        consoles = "  ".join(f"http://localhost:{seat.ports.admin}/" for seat in self._seats)
+        self._say(f"Connection string: {hosts}\nConsoles: {consoles}\n")
+        self._say(f"Directories: {self._seats[0].folder.parent}\n\n")
 
     def show(self) -> None:
         """Ask every server, and draw or print."""

@@ -58,7 +58,8 @@ class Client(Operations):
 
         `session` (id, password) goes on with a session that another client began. A server
         gets `connect_timeout_ms` to give the session, by default the session timeout
-        divided by the number of servers. `max_request_bytes` is the servers' jute.maxbuffer.
+        divided by the number of servers. `max_request_bytes` is the servers' jute.maxbuffer;
+        of a reply longer than `max_response_bytes` no more than a first chunk is taken in.
         """
         found, chroot = addresses.parse(hosts)
         settings = Settings(
@@ -103,6 +104,16 @@ class Client(Operations):
     def last_zxid(self) -> int:
         """The newest transaction that a reply has shown."""
         return self._session.last_zxid
+
+    @property
+    def last_failure(self) -> str:
+        """Which server gave no session last, and why; "" if that has not happened."""
+        return self._session.last_failure
+
+    @property
+    def failed_rounds(self) -> int:
+        """How often all servers were tried in vain since the last one that gave a session."""
+        return self._session.rounds.failed_rounds
 
     async def start(self, timeout_ms: int | None = None) -> None:
         """Connect; None waits as long as it takes.

@@ -90,6 +90,11 @@ class Rounds:
             pause_s = self._chance.uniform(longest_s / 2, longest_s)
         return self._hosts[self._position], pause_s
 
+    @property
+    def failed_rounds(self) -> int:
+        """How many whole rounds gave no session."""
+        return self._failures // len(self._hosts)
+
     def failed(self) -> None:
         """The one tried last gave no session."""
         self._failures += 1

@@ -158,7 +158,7 @@ def _limits(track: StatsTrack) -> Limits:
 
 def _changed(track: StatsTrack, given: Limits) -> StatsTrack:
     """The limits with those given in place; -1 takes one away."""
-    extra = dict(track.extra)
+    extra = dict.fromkeys(_HARD_KEYS.values(), -1) | track.extra
     for name, key in _HARD_KEYS.items():
         value = getattr(given, name)
         if value is not None:

@@ -332,7 +332,8 @@ class PeerProcess(Process):
 
     async def _end(self, role: LeaderRole | LearnerRole, reason: str) -> bool:
         """Close everything of a role, wait until its writes are on disk; whether it served."""
-        log.info("the role has ended", role=self.state.name, reason=reason)
+        say = log.warn if role.phase is Phase.BROADCAST else log.info
+        say("the role has ended", role=self.state.name, reason=reason)
         self.looking.story.ends(reason)
         self.role = self.server = self.clients.server = None
         self._observers.close()
@@ -364,19 +365,9 @@ class PeerProcess(Process):
         return self._make_server({})
 
     def _make_server(self, timeouts_ms: dict[int, int]) -> Server:
-        machine, database = self.machine, self.database
-        database.set_config(self.config_text, self.membership.version, machine.wall_ms())
-        server = Server(
-            self.config,
-            database.tree,
-            timeouts_ms,
-            self.providers,
-            self,
-            machine.now_ms,
-            machine.wall_ms,
-            self.server_id,
-            self.stats,
-        )
+        database = self.database
+        database.set_config(self.config_text, self.membership.version, self.machine.wall_ms())
+        server = self._new_server(database.tree, timeouts_ms, self.server_id)
         server.peer = self.facts
         return server
 

@@ -18,13 +18,14 @@ from zkserver.base.config import Config
 from zkserver.base.errors import ExitCode, FatalError
 from zkserver.base.zxid import hex_zxid
 from zkserver.runtime import environment, logs
+from zkserver.runtime.line_limit import LineLimit
 from zkserver.runtime.machine import Machine
 from zkserver.runtime.providers import load_providers
 from zkserver.runtime.purging import Purging
 from zkserver.runtime.restoring import Incoming, RestoreError
 from zkserver.runtime.snapshots import Snapshots
 from zkserver.server import audit
-from zkserver.server.server import Server
+from zkserver.server.server import STANDALONE_ID, Server
 from zkserver.server.stats import ServerStats
 from zkserver.storage import recovery
 from zkserver.storage.layout import Layout
@@ -63,6 +64,7 @@ class Process(ABC):
         self.layout = Layout.of(config.data_dir, config.data_log_dir)
         self.exit_code = 0
         self.stats = ServerStats()
+        self._line_limit = LineLimit(self.machine.now_ms)
         self.providers = load_providers(config)
         self._done = loop.create_future()
         self._sockets: list[socket.socket] = []
@@ -93,11 +95,35 @@ class Process(ABC):
     def active_server(self) -> Server | None:
         """The server that clients meet now, be it read-only; None while nobody is served."""
 
+    def _new_server(
+        self, tree: DataTree, timeouts_ms: dict[int, int], server_id: int = STANDALONE_ID
+    ) -> Server:
+        """A server over a tree and the sessions with it; its pipeline is the caller's to give."""
+        machine = self.machine
+        return Server(
+            self.config,
+            tree,
+            timeouts_ms,
+            self.providers,
+            self,
+            machine.now_ms,
+            machine.wall_ms,
+            server_id,
+            self.stats,
+        )
+
     # Host
+
+    @abstractmethod
+    def batch_is_open(self) -> None:
+        """Clients have asked for something; when the turn ends, it goes its way."""
 
     def report(self, event: str, **facts: object) -> None:
         """A line for the log."""
-        log.info(event, **{name: str(fact) for name, fact in facts.items()})
+        left_out = self._line_limit.admit(event)
+        if left_out is not None:
+            more = {"lines_left_out": str(left_out)} if left_out else {}
+            log.info(event, **{name: str(fact) for name, fact in facts.items()}, **more)
 
     def audit(self, fields: Mapping[str, str]) -> None:
         """A line for the audit log."""

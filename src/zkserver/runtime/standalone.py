@@ -95,17 +95,7 @@ class StandaloneProcess(Process):
         self._stop()
 
     def _open_server(self, tree: DataTree, session_timeouts_ms: dict[int, int]) -> Server:
-        machine = self.machine
-        server = Server(
-            self.config,
-            tree,
-            session_timeouts_ms,
-            self.providers,
-            self,
-            machine.now_ms,
-            machine.wall_ms,
-            stats=self.stats,
-        )
+        server = self._new_server(tree, session_timeouts_ms)
         kind = audit.audited(Pipeline, self.config.audit_enabled)
         self._pipeline = server.pipeline = kind(server)
         return server

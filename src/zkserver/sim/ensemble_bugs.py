@@ -155,7 +155,7 @@ BUGS: dict[str, Bug] = {
     ),
     "ackepoch-unchecked": Bug(
         "Nobody's history is compared with the leader's at ACKEPOCH, and votes are compared by id.",
-        "Liveness",
+        "CommittedSurvive",
         first_seed=1,
         seeds_to_find=10,
         parts={"election_class": zab.IdFirst, "leader_class": zab.BelievesTheElection},

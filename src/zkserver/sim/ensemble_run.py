@@ -42,7 +42,8 @@ from zkserver.zab.synchronisation import DEFAULT_SNAPSHOT_SIZE_FACTOR
 LIVENESS_BOUND_S = 90.0
 RESTART_S = 2.0
 EXPIRY_S = 20.0
-# A learner hears of sessions that the leader does not hear of, for up to syncLimit and a tick.
+# A learner hears of sessions that the leader does not hear of, for up to syncLimit and a tick. An
+# observer behind a follower is two such links away.
 EXPIRY_SLACK_MS = 5000
 TICK_MS = 1000
 # Groups with weights are made for this many servers.
@@ -330,8 +331,9 @@ def simulate_ensemble(
         run.stuck += [f"an error in nobody's life: {error}" for error in world.loop.errors]
         entries = sorted(run.seen.entries.items())
         log = [txns.decode(entry)[0] for _, entry in entries]
+        slack_ms = EXPIRY_SLACK_MS * (2 if chosen.has_masters else 1)
         evidence = Evidence(
-            run.history, log, True, run.audits, run.stuck, expiry_slack_ms=EXPIRY_SLACK_MS
+            run.history, log, True, run.audits, run.stuck, expiry_slack_ms=slack_ms
         )
         verdicts = judge(evidence) + zab_checkers.judge_zab(run.seen.zab)
         for prop, what in run.history.complaints:
