@@ -1183,7 +1183,7 @@ function electionsView(main) {
     place.replaceChildren(
       el("p", { className: "lead", textContent: `What server ${report.server_id} has seen of its last elections. An election is held whenever a server has no leader: each says whom it would follow, preferring whoever has the newest data, and when more than half name the same server, that one leads.` }),
       pastOf(report, choose),
-      el("p", { className: "legend" }, el("i"), "looking for a leader, or joining it", el("i", { className: "serving" }), "followed a leader", el("i", { className: "leading" }), "led"),
+      el("p", { className: "legend" }, el("i"), "looking for a leader, or joining it", el("i", { className: "serving" }), "following one", el("i", { className: "leading" }), "leading"),
       el("div", { className: "story" }, chapterList(report, full, choose), sequence(report, full)));
     if (hadFocus) { const pressed = $("[aria-pressed=true]", place); if (pressed) pressed.focus(); }
   }
@@ -1219,7 +1219,8 @@ function outcome(chapter, own) {
   if (chapter.winner === null) return "no winner yet";
   const whom = chapter.winner === own ? "this server was elected" : `server ${chapter.winner} was elected`;
   if (chapter.serves_after_ms === null) return `${whom}, it came to nothing ${chapter.end ? "" : "yet"}`.trim();
-  const did = { leading: "led", following: "followed", observing: "observed" }[chapter.role] || "served";
+  const [now, before] = { leading: ["leads", "led"], following: ["follows", "followed"], observing: ["observes", "observed"] }[chapter.role] || ["serves", "served"];
+  const did = chapter.end ? before : now;
   return chapter.winner === own ? `${whom} and ${did}` : `${whom}, this one ${did}`;
 }
 
