@@ -16,6 +16,7 @@ from tests.admin.inside import Answer, Inside
 from zkserver.admin import console_sessions
 from zkserver.cli.serve import _add_console
 from zkserver.client import CREATOR_ALL_ACL, Client, CreateMode, quotas
+from zkserver.runtime import logs
 from zkserver.tree.owners import CONTAINER, TTL
 
 ANN = {"Authorization": "digest ann:secret"}
@@ -292,6 +293,58 @@ def test_a_session_that_has_ended_is_replaced(tmp_path: Path) -> None:
         assert set(statuses) <= {200, 503}
 
     run(tmp_path, check)
+
+
+def test_no_more_sessions_than_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes next takes the place of the one that has been idle longest."""
+
+    async def check(inside: Inside, _client: Client) -> None:
+        before = len(inside.server.sessions)
+        for user in range(6):
+            answer = await ask(inside, "whoami", Authorization=f"digest user{user}:pw")
+            assert answer.status == 200
+        async with asyncio.timeout(10):
+            while len(inside.server.sessions) > before + 3:
+                await asyncio.sleep(0.01)  # polling with a deadline
+        users = [
+            each.ids[1].id.partition(":")[0]
+            for each in inside.server.connections
+            if len(each.ids) > 1 and each.ids[1].id.startswith("user")
+        ]
+        assert sorted(users) == ["user3", "user4", "user5"]
+
+    monkeypatch.setattr(console_sessions, "MAX_SESSIONS", 3)
+    run(tmp_path, check)
+
+
+def test_a_server_that_serves_only_who_has_authenticated(tmp_path: Path) -> None:
+    async def check(inside: Inside, _client: Client) -> None:
+        answer = await ask(inside, "znode?path=/")
+        assert (answer.status, answer.report["code"]) == (403, "SESSIONCLOSEDREQUIRESASLAUTH")
+        assert (await ask(inside, "znode?path=/", **ANN)).status == 200
+
+    run(tmp_path, check, "enforce.auth.enabled=true", "enforce.auth.schemes=digest")
+
+
+def test_quotas_hold_and_changes_are_audited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[dict[str, str]] = []
+
+    async def check(inside: Inside, client: Client) -> None:
+        await client.create("/a", b"")
+        await quotas.set_quota(client, "/a", znodes_hard=2)
+        events.clear()
+        for name, status in (("b", 200), ("c", 409)):
+            given = {"path": f"/a/{name}", "data": ""}
+            answer = await ask(inside, "create", given, Authorization="digest zoe:pw")
+            assert answer.status == status
+        assert answer.report["code"] == "QUOTAEXCEEDED"
+        seen = [(each["user"], each["znode"], each["result"]) for each in events]
+        assert ("zoe,127.0.0.1", "/a/b", "success") in seen
+
+    monkeypatch.setattr(logs, "audit", lambda fields: events.append(dict(fields)))
+    run(tmp_path, check, "enforceQuota=true", "audit.enable=true")
 
 
 def test_who_somebody_is(tmp_path: Path) -> None:
