@@ -304,9 +304,9 @@ function fillRow(row, self, leader) {
   say(cells[2], count(last.epoch));
   cells[3].replaceChildren(el("span", { className: "mono", textContent: last.zxid || "–" }));
   say(cells[4], lag(last, leader));
-  const rates = row.samples.map((each, index) => rate(row.samples[index - 1], each)).slice(1);
-  drawSpark(row.sparks[5], rates, (number) => count(Math.round(number)));
-  drawSpark(row.sparks[6], row.samples.map((each) => each.answer_ms ?? null), (number) => `${number.toFixed(number < 10 ? 1 : 0)} ms`);
+  const rates = row.samples.map((each, index) => rate(row.samples[index - 1], each));
+  drawSpark(row.sparks[5], row.samples, rates, (number) => count(Math.round(number)));
+  drawSpark(row.sparks[6], row.samples, row.samples.map((each) => each.answer_ms ?? null), (number) => `${number.toFixed(number < 10 ? 1 : 0)} ms`);
   say(cells[7], last.latency_ms === undefined || last.latency_ms === null ? "–" : `${short(last.latency_ms)} / ${short(last.max_latency_ms)} ms`);
   say(cells[8], count(last.connections));
   say(cells[9], count(last.outstanding));
@@ -335,28 +335,23 @@ function rate(before, after) {
   return passed > 0 && more >= 0 ? (more * 1000) / passed : null;
 }
 
-function drawSpark({ number, spark, label }, values, shown) {
+/** A line of the last minute, two units a second; it is interrupted where nothing is known. */
+function drawSpark({ number, spark, label }, samples, values, shown) {
   const known = values.filter((each) => each !== null);
   const last = values.length ? values.at(-1) : null;
   say(number, last === null ? "–" : shown(last));
   const most = Math.max(...known, 0.001);
   spark.setAttribute("aria-label", known.length ? `${label}: at most ${shown(most)} in the last minute` : `${label}: not known`);
-  let line = "", area = "", begun = null;
+  const runs = [[]];
   values.forEach((value, index) => {
-    const x = 120 - 2 * (values.length - 1 - index);
-    const y = value === null ? 0 : 25 - (value / most) * 23;
-    if (value === null) {
-      if (begun !== null) area += `L${x - 2} 26L${begun} 26Z`;
-      begun = null;
-      return;
-    }
-    line += `${begun === null ? "M" : "L"}${x} ${y.toFixed(1)}`;
-    area += begun === null ? `M${x} 26L${x} ${y.toFixed(1)}` : `L${x} ${y.toFixed(1)}`;
-    if (begun === null) begun = x;
+    const x = 120 - (samples.at(-1).at_ms - samples[index].at_ms) / 500;
+    if (value === null) runs.push([]);
+    else runs.at(-1).push([x.toFixed(1), (25 - (value / most) * 23).toFixed(1)]);
   });
-  if (begun !== null) area += `L120 26L${begun} 26Z`;
-  spark.firstChild.setAttribute("d", area);
-  spark.lastChild.setAttribute("d", line);
+  const drawn = runs.filter((run) => run.length);
+  const path = (run) => run.map((point) => point.join(" ")).join("L");
+  spark.firstChild.setAttribute("d", drawn.map((run) => `M${run[0][0]} 26L${path(run)}L${run.at(-1)[0]} 26Z`).join(""));
+  spark.lastChild.setAttribute("d", drawn.map((run) => `M${path(run)}`).join(""));
 }
 
 function sayEnsemble(lead, self, rows) {
@@ -981,7 +976,7 @@ function editData(box, found, { saved, cancelled }) {
     const other = theirs.data === null ? new Uint8Array() : unbase64(theirs.data);
     const otherText = textOf(other);
     const shown = (value, isText) => el("pre", { className: "wrap", tabIndex: 0, textContent: isText ? value : hexOf(value) });
-    conflict.replaceChildren(el("section", { className: "conflict", role: "alert" },
+    conflict.replaceChildren(el("section", { className: "conflict", role: "alert", tabIndex: -1 },
       el("h3", { textContent: "Somebody has changed it meanwhile. Nothing was written." }),
       el("div", { className: "sides" },
         el("div", {}, el("p", { textContent: `Yours, made from version ${version}` }), isHex ? shown(current(), false) : shown(area.value, true)),
@@ -989,7 +984,8 @@ function editData(box, found, { saved, cancelled }) {
       el("p", { className: "buttons left" },
         button(`Write mine over version ${theirs.stat.version}`, () => { version = theirs.stat.version; save(); }),
         button("Take theirs", saved))));
-    $("button", conflict).focus();
+    // Neither button: both give something up, and Enter may still be pressed.
+    conflict.firstChild.focus();
   }
 
   area.addEventListener("keydown", (event) => {
@@ -1072,6 +1068,8 @@ function sessionRow(id, heads, rows) {
 
 function fillSession({ cells }, session) {
   const connection = session.connection;
+  for (const index of [3, 4, 5]) cells[index].classList.toggle("nothing", !connection);
+  cells[7].classList.toggle("nothing", !session.watch_count);
   say(cells[1], duration(session.timeout_ms));
   if (connection) {
     twoLines(cells[2], connection.remote_socket_address, `since ${moment(connection.established)}`);
