@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import io
 import json
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ import pytest
 
 from tests.admin.inside import Answer, Inside
 from zkserver.admin import console_sessions
+from zkserver.base.auth_digest import generate_digest
 from zkserver.cli.serve import _add_console
 from zkserver.client import CREATOR_ALL_ACL, Client, CreateMode, quotas
 from zkserver.runtime import logs
@@ -317,6 +319,21 @@ def test_no_more_sessions_than_so_many(tmp_path: Path, monkeypatch: pytest.Monke
     run(tmp_path, check)
 
 
+def test_a_server_that_takes_no_more_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(inside: Inside, client: Client) -> None:
+        answer = await ask(inside, "whoami")
+        assert (answer.status, answer.report["code"]) == (504, "OPERATIONTIMEOUT")
+        # What nobody awaits any more must not be an error of the server's.
+        gc.collect()
+        await client.create("/a")
+        assert inside.process.exit_code == 0
+
+    monkeypatch.setattr(console_sessions, "OPEN_LIMIT_S", 0.3)
+    run(tmp_path, check, "maxClientCnxns=1")
+
+
 def test_a_server_that_serves_only_who_has_authenticated(tmp_path: Path) -> None:
     async def check(inside: Inside, _client: Client) -> None:
         answer = await ask(inside, "znode?path=/")
@@ -353,6 +370,11 @@ def test_who_somebody_is(tmp_path: Path) -> None:
         assert nobody == {"ids": [{"scheme": "ip", "id": "127.0.0.1"}], "may_change": False}
         ann = (await ask(inside, "whoami", **ANN)).report
         assert ann["may_change"]
+        other = await ask(inside, "whoami", Authorization="digest jürgen:pä ß:ü")
+        expected = generate_digest("jürgen:pä ß:ü")
+        assert other.report["ids"][1]["id"] == "jürgen"
+        ids = [str(one.id) for each in inside.server.connections for one in each.ids]
+        assert expected in ids
         assert ann["ids"][1] == {"scheme": "digest", "id": "ann"}
 
     run(tmp_path, check)
