@@ -1,9 +1,10 @@
 """The console: one page at / of the admin server, and the JSON that it asks for.
 
-The page (console.html, .css, .js) is served as it lies in this room; it takes nothing from
-outside, and its Content-Security-Policy lets it run nothing but its own file. Everything else is
-below /console/api: what the process tells of itself (`console_ensemble`, `console_reports`), and
-znodes by client sessions (`console_tree`, `console_sessions`). Who may ask is `console_access`.
+The page (console.html, .css, and the scripts that it names) is served as it lies in this room. It
+takes nothing from outside, and its Content-Security-Policy lets it run nothing but its own files.
+All else is below /console/api: what the process tells of itself (`console_ensemble`,
+`console_reports`), and znodes by client sessions (`console_tree`, `console_sessions`). Who may
+ask is `console_access`.
 
 Answers are objects; one that says why not has `error`, and `code` where ZooKeeper has one.
 """
@@ -49,8 +50,9 @@ _HEADERS = {
 _FILES = {
     "/": ("console.html", "text/html"),
     "/console.css": ("console.css", "text/css"),
-    "/console.js": ("console.js", "text/javascript"),
 }
+_SCRIPTS = ("console_base", "console_tree", "console_znode", "console_elections", "console")
+_FILES |= {f"/{name}.js": (f"{name}.js", "text/javascript") for name in _SCRIPTS}
 _STATUS = {
     ErrorCode.NONODE: 404,
     ErrorCode.NOAUTH: 403,
