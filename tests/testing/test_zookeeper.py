@@ -19,7 +19,14 @@ from tests.support import wire
 from tests.support.raw_client import Closed, RawClient, new_session
 from tests.testing.clients import Gone, States, client_of, dead_client, nothing_left_behind, word
 from zkserver.base.config import ConfigError
-from zkserver.testing import NotRunningError, ServerFailedError, TestingError, ZooKeeper
+from zkserver.client import Client, CreateMode, SyncClient
+from zkserver.testing import (
+    NotRunningError,
+    ServerFailedError,
+    TestingError,
+    ZooKeeper,
+    ZooKeeperEnsemble,
+)
 from zkserver.testing.memory_disk import MemoryFile
 
 
@@ -119,6 +126,61 @@ def test_a_server_that_was_closed_may_start_again() -> None:
         with zk, client_of(zk.hosts) as client:
             client.create("/a")
             client.delete("/a")
+
+
+def test_one_that_runs_is_not_started_again() -> None:
+    with ZooKeeper() as zk:
+        hosts = zk.hosts
+        with pytest.raises(TestingError, match="runs already"):
+            zk.start()
+        assert zk.hosts == hosts
+        with client_of(hosts) as client:
+            assert client.exists("/")
+
+
+def test_what_made_one_fail_concerns_its_next_start_no_more() -> None:
+    zk = ZooKeeper()
+    zk.start()
+    with pytest.raises(ServerFailedError):
+        zk.life.call(lambda: 1 // 0)
+    with pytest.raises(ServerFailedError):
+        zk.close()
+    zk.start()
+    zk.close()
+
+
+def test_one_that_stands_still_says_so(zk) -> None:
+    zk.pause()
+    with pytest.raises(NotRunningError, match="paused already"):
+        zk.pause()
+    zk.resume()
+
+
+def test_our_own_clients_name_their_sessions(zk) -> None:
+    with SyncClient(zk.hosts) as client, SyncClient(zk.hosts) as other:
+        client.create("/a", mode=CreateMode.EPHEMERAL)
+        assert zk.drop_connections(client) == 1
+        zk.expire(client)
+        assert other.exists("/a") is None
+    with pytest.raises(ValueError, match="has no session"):
+        zk.expire(Client(zk.hosts))
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_start_that_is_cancelled_leaves_nothing_behind(turns: int) -> None:
+    async def story() -> None:
+        for made in (ZooKeeper(), ZooKeeperEnsemble(3)):
+            starting = asyncio.ensure_future(made.__aenter__())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            starting.cancel()
+            await asyncio.wait([starting])
+            assert starting.cancelled()
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    gc.collect()
+    with nothing_left_behind():
+        asyncio.run(story())
 
 
 def test_what_does_not_run_says_so() -> None:

@@ -122,6 +122,8 @@ class Client(Operations):
         """
         session = self._session
         session.start()
+        if session.state.is_over:
+            raise session.ending()
         if session.state.is_connected:
             return
         settled: asyncio.Future[None] = session.loop.create_future()

@@ -27,6 +27,7 @@ from zkserver.client.hosts import Host
 from zkserver.jute.codec import JuteError, buffer, pack_int, unpack_int
 
 Landing = Callable[[int], None]
+"""Told the code of the reply, once; that of ConnectionLoss if there will be none."""
 Pending = tuple[int, "asyncio.Future[Any]", replies.Decode, str | None, Landing | None]
 """xid, future, decoder, path for errors, what else to do with the code of the reply."""
 
@@ -123,6 +124,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut a chunk into frames and give each to whom it is for."""
+        if self.ended.done():
+            # A transport with TLS hands over what it reads while it closes.
+            return
         self._last_heard_s = self._loop.time()
         if self._parts:
             self._parts.append(data)
@@ -194,7 +198,7 @@ class Connection(asyncio.Protocol):
                 except ZooKeeperError as refused:
                     future.set_exception(refused)
                 except _BAD_FRAME:
-                    pending.appendleft((wanted, future, decode, path, landing))
+                    pending.appendleft((wanted, future, decode, path, None))
                     raise
             elif code == -101 and decode is replies.stat_if_there:
                 future.set_result(None)
@@ -268,10 +272,13 @@ class Connection(asyncio.Protocol):
         self._gone(reason)
 
     def close(self, reason: str) -> None:
-        """Close in peace; what has been written still goes out."""
+        """Close, at once: a server that reads nothing would hold back an end in peace for ever."""
         self._reason = self._reason or reason
-        if self._transport is not None:
-            self._transport.close()
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
+        elif transport is not None:
+            transport.close()
         self._gone(reason)
 
     def _gone(self, reason: str) -> None:
@@ -287,10 +294,9 @@ class Connection(asyncio.Protocol):
         self._has_session = False
         self._owner.lost(self, reason)
 
-    def take_unanswered(self) -> list[asyncio.Future[Any] | Pending]:
-        """What was sent and will not be answered, AuthPackets first; none stays here."""
-        left: list[asyncio.Future[Any] | Pending] = [one for one in self._auths if one is not None]
-        left += self.pending
+    def take_unanswered(self) -> tuple[list[asyncio.Future[None]], list[Pending]]:
+        """AuthPackets and requests that will not be answered; none stays here."""
+        auths, requests = [one for one in self._auths if one is not None], list(self.pending)
         self._auths.clear()
         self.pending.clear()
-        return left
+        return auths, requests

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from zkserver.base import opcodes as op
 from zkserver.base import paths
@@ -52,6 +53,12 @@ class Operations:
         """The same session without a chroot."""
         return Operations(self._session, "")
 
+    def raw_request(
+        self, kind: int, body: bytes, decode: replies.Decode, path: str
+    ) -> asyncio.Future[Any]:
+        """Ask for what is packed already; `path` is what errors name."""
+        return self._request(kind, body, decode, path)
+
     def _path(self, path: str) -> bytes:
         """The path as the server has it. Raises InvalidPath."""
         raw = path.encode("utf-8", "surrogatepass")
@@ -73,8 +80,10 @@ class Operations:
             return None
         hash(watcher)  # What cannot be a key is refused here and not when the reply comes.
         watches, path = self._session.watches, raw.decode()
+        watches.expect(table, path)
 
         def land(code: int) -> None:
+            watches.arrived(table, path)
             if code == 0:
                 watches.add(table, path, watcher)
             elif code == ErrorCode.NONODE and if_missing is not None:

@@ -39,5 +39,5 @@ async def is_writable(host: Host, tls: ssl.SSLContext | None) -> bool:
                 return await reader.read() == b"rw"
             finally:
                 writer.close()
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, ValueError):
         return False

@@ -2,7 +2,8 @@
 
 Requests gather in a turn of the loop (`_frames` and `_entries`, one each) and go out
 together, once a server has given the session; while there is none they stay and wait. What
-was sent and not answered when a connection breaks fails with `ConnectionLoss`.
+was sent and not answered when a connection breaks fails with `ConnectionLoss`, and so does what
+stands behind it by then: a later change never happens where an earlier one may not have.
 
 On each new connection credentials go first, then the watches with the last zxid seen, so that
 the server tells what changed meanwhile, then the requests that wait. Whether the session is
@@ -22,6 +23,7 @@ from struct import Struct
 from typing import Any
 
 from zkserver.base import opcodes as op
+from zkserver.base.errors import ErrorCode
 from zkserver.client import hosts, read_only, replies, requests
 from zkserver.client.connection import Connection, Landing, Pending
 from zkserver.client.errors import (
@@ -123,6 +125,8 @@ class Session:
         future = (self._loop or self.loop).create_future()
         size = len(body) + 8
         if self._is_closing or self.state.is_over or size > self.settings.max_request_bytes:
+            if landing is not None:
+                landing(ErrorCode.CONNECTIONLOSS)
             future.set_exception(self._refusal(path, size))
             return future
         self._xid = xid = self._xid + 1 if self._xid < _XID_LIMIT else 1
@@ -179,7 +183,11 @@ class Session:
 
     def _driver_ended(self, driver: asyncio.Task[None]) -> None:
         """The driver ends with the session; otherwise nobody must wait for it in vain."""
-        if not driver.cancelled() and (error := driver.exception()) is not None:
+        if driver.cancelled():
+            if self._driver is driver:
+                # Not by `stop`: the loop ends, and nobody has closed the client.
+                self.finish(SessionState.CLOSED)
+        elif (error := driver.exception()) is not None:
             log.error("the client ends: %r", error)
             self.finish(SessionState.CLOSED)
 
@@ -209,6 +217,7 @@ class Session:
             self.password if session_id else bytes(16), settings.read_only,
         )  # fmt: skip
         connection = Connection(self, host, greeting, self.loop)
+        reason: str | None = None
         try:
             async with asyncio.timeout(settings.connect_timeout_ms / 1000):
                 await self.loop.create_connection(
@@ -219,11 +228,12 @@ class Session:
             reason = f"no session within {settings.connect_timeout_ms} ms"
         except (OSError, ConnectionLoss, ValueError) as found:
             reason = str(found)
-        else:
-            return connection
         finally:
             if self.connection is not connection:
                 connection.close("given up")
+        if reason is None or self.connection is connection:
+            # The session may come in the turn in which the time is over.
+            return connection
         self.last_failure = f"{host}: {reason}"
         log.info("no session on %s: %s", host, reason)
         return None
@@ -282,10 +292,20 @@ class Session:
             if self._search is not None:
                 self._search.cancel()
         self.last_failure = f"{connection.host}: {reason}"
-        for one in connection.take_unanswered():
-            future, path = (one[1], one[3]) if isinstance(one, tuple) else (one, None)
+        auths, unanswered = connection.take_unanswered()
+        if was_current and unanswered:
+            # What waits would overtake what is lost.
+            unanswered += self._entries
+            self._entries.clear()
+            self._frames.clear()
+        ending = _ENDINGS.get(self.state)
+        for auth in auths:
+            if not auth.done():
+                auth.set_exception(ending() if ending else ConnectionLoss(None, reason))
+        for _, future, _, path, landing in unanswered:
+            if landing is not None:
+                landing(ErrorCode.CONNECTIONLOSS)
             if not future.done():
-                ending = _ENDINGS.get(self.state)
                 future.set_exception(ending(path) if ending else ConnectionLoss(path, reason))
         if was_current and not self.state.is_over:
             log.info("connection to %s is lost: %s", connection.host, reason)
@@ -352,17 +372,18 @@ class Session:
 
     async def close(self) -> None:
         """End the session on the server, after all that was asked before, and here."""
-        if self.state.is_connected or self._close_reply is not None:
-            if self._close_reply is None:
-                self._close_reply = self.request(op.CLOSE_SESSION, b"", replies.nothing)
-                self._is_closing = True
-            reply = self._close_reply
-            await asyncio.wait([reply], timeout=self.timeout_ms / 1000)
-            if reply.done() and not reply.cancelled():
-                # Whether or not the server has answered: here it is over.
-                reply.exception()
-        self.finish(SessionState.CLOSED)
-        await self.stop()
+        try:
+            if self.state.is_connected or self._close_reply is not None:
+                if self._close_reply is None:
+                    self._close_reply = self.request(op.CLOSE_SESSION, b"", replies.nothing)
+                    # Whether or not the server answers: here it is over.
+                    self._close_reply.add_done_callback(asyncio.Future.exception)
+                    self._is_closing = True
+                await asyncio.wait([self._close_reply], timeout=self.timeout_ms / 1000)
+        finally:
+            # Whoever is cancelled has no time to wait, and leaves nothing behind either.
+            self.finish(SessionState.CLOSED)
+            await self.stop()
 
     async def stop(self) -> None:
         """End the driver."""

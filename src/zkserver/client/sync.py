@@ -16,6 +16,7 @@ import ssl as tls
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -27,8 +28,11 @@ from zkserver.client.records import SessionState, Stat, Watcher, WatchEvent
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 Later = concurrent.futures.Future[T]
 Call = tuple[Callable[[], asyncio.Future[Any]], concurrent.futures.Future[Any]]
+LAST_S = 1.0
+"""At the end of a client what others still wait for on its loop has so long to end by itself."""
 
 
 def _blocking(
@@ -81,7 +85,10 @@ class SyncClient:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="zkserver.client", daemon=True)
         self._calls: deque[Call] = deque()
-        self._is_woken = False
+        self._is_woken = self._is_ending = False
+        # Of `_calls` and the two flags; a signal handler may come in between.
+        self._lock = threading.RLock()
+        self._closing = threading.Lock()
 
     # The thread
 
@@ -90,20 +97,36 @@ class SyncClient:
         self._loop.run_forever()
 
     def check_thread(self) -> None:
-        """Raises RuntimeError on the client's own thread, which must not wait for itself."""
+        """Raises RuntimeError where waiting would never end.
+
+        On the client's own thread, which must not wait for itself; and while there is no such
+        thread: before `start`, and in a process that was forked off.
+        """
         if threading.current_thread() is self._thread:
             raise RuntimeError("a watcher must not block: use submit")
+        if not self._thread.is_alive() and not self._is_ending:
+            raise RuntimeError("the client was not started in this process")
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Carry out a coroutine on the client's loop and wait for its result."""
+        """Carry out a coroutine on the client's loop and wait for its result.
+
+        Whoever is interrupted meanwhile (KeyboardInterrupt) cancels it.
+        """
         try:
             self.check_thread()
-            if self._loop.is_closed():
-                raise SessionClosed()
+            with self._lock:
+                if self._is_ending:
+                    raise SessionClosed()
+                future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except (RuntimeError, SessionClosed):
             coroutine.close()
             raise
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise SessionClosed() from None
+        finally:
+            future.cancel()
 
     def submit(
         self,
@@ -113,13 +136,14 @@ class SyncClient:
     ) -> Later[T]:
         """`submit(Client.get, "/a")`: begin an operation; the future of its result."""
         later: Later[T] = concurrent.futures.Future()
-        if self._loop.is_closed():
-            later.set_exception(SessionClosed())
-            return later
-        self._calls.append((partial(operation, self.client, *args, **kwargs), later))
-        if not self._is_woken:
-            self._is_woken = True
-            self._loop.call_soon_threadsafe(self._begin)
+        with self._lock:
+            if self._is_ending:
+                later.set_exception(SessionClosed())
+                return later
+            self._calls.append((partial(operation, self.client, *args, **kwargs), later))
+            if not self._is_woken:
+                self._is_woken = True
+                self._loop.call_soon_threadsafe(self._begin)
         return later
 
     def _begin(self) -> None:
@@ -129,34 +153,51 @@ class SyncClient:
             call, later = self._calls.popleft()
             if not later.set_running_or_notify_cancel():
                 continue
-            try:
-                future = call()
-            except (ValueError, TypeError, ZooKeeperError) as error:
-                later.set_exception(error)
-            else:
-                future.add_done_callback(partial(_hand_over, later))
+            with _ErrorsTo(later):
+                call().add_done_callback(partial(_hand_over, later))
 
     # The session
 
     def start(self, timeout_ms: int | None = None) -> None:
         """Connect; see `Client.start`."""
-        if not self._thread.is_alive():
-            self._thread.start()
+        with self._lock:
+            if self._is_ending:
+                raise SessionClosed()
+            if not self._thread.is_alive():
+                self._thread.start()
         self.run(self.client.start(timeout_ms))
 
     def close(self) -> None:
-        """End the session and the thread."""
-        if self._loop.is_closed():
-            return
-        if self._thread.is_alive():
-            self.run(self.client.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        for _, later in self._calls:
-            if later.set_running_or_notify_cancel():
-                later.set_exception(SessionClosed())
-        self._calls.clear()
-        self._loop.close()
+        """End the session and the thread. What other threads wait for ends before."""
+        if threading.current_thread() is self._thread:
+            self.check_thread()
+        with self._closing:
+            if self._loop.is_closed():
+                return
+            with self._lock:
+                self._is_ending = True
+            if self._thread.is_alive():
+                asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+            elif self._loop.is_running():
+                # The loop of another process, which this one was forked off.
+                return
+            for _, later in self._calls:
+                if later.set_running_or_notify_cancel():
+                    later.set_exception(SessionClosed())
+            self._calls.clear()
+            self._loop.close()
+
+    async def _finish(self) -> None:
+        """Close the client, and let everybody who waits see it."""
+        await self.client.close()
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, late = await asyncio.wait(others, timeout=LAST_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=LAST_S)
 
     def __enter__(self) -> Self:
         try:
@@ -176,8 +217,8 @@ class SyncClient:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the thread has ended."""
-        return self._loop.is_closed()
+        """Whether it was closed, or is about to be."""
+        return self._is_ending
 
     @property
     def state(self) -> SessionState:
@@ -254,7 +295,7 @@ class SyncClient:
 
     def walk(self, path: str = "/") -> SyncIterator[str]:
         """`path` and all paths below it."""
-        return SyncIterator(self, trees.walk(self.client, path))
+        return SyncIterator(self, trees.walk(self.client, path), ends_with_client=False)
 
     def watch(self, path: str, *, recursive: bool = False) -> SyncIterator[WatchEvent]:
         """The events of a path; `with` ends the watch at its end."""
@@ -280,18 +321,45 @@ def _hand_over(later: Later[T], future: asyncio.Future[T]) -> None:
         later.set_exception(error)
 
 
+class _ErrorsTo:
+    """What its block raises is what somebody waits for, whatever a caller's arguments did."""
+
+    def __init__(self, later: concurrent.futures.Future[Any]) -> None:
+        self._later = later
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._later.set_exception(error)
+        return True
+
+
 class SyncIterator(Generic[T]):
-    """An iterator over what an async one gives; `close` (or `with`) ends it."""
+    """An iterator over what an async one gives; `close` (or `with`) ends it.
+
+    Several threads may take from it: each gets what no other gets.
+    """
 
     def __init__(
         self,
         owner: SyncClient,
         source: AsyncIterator[T],
         close: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        *,
+        ends_with_client: bool = True,
     ) -> None:
         self._owner = owner
         self._source = source
         self._close = close
+        self._ends_with_client = ends_with_client
         self._coming: asyncio.Future[T] | None = None
 
     def __iter__(self) -> Iterator[T]:
@@ -299,21 +367,34 @@ class SyncIterator(Generic[T]):
 
     def __next__(self) -> T:
         try:
-            return self._owner.run(self._take())
+            return self._run(self._take())
         except StopAsyncIteration:
             raise StopIteration from None
 
     def next(self, timeout_ms: int) -> T | None:
         """The next one, or None if none comes in time. Raises StopAsyncIteration at the end."""
-        return self._owner.run(self._take_within(timeout_ms))
+        return self._run(self._take_within(timeout_ms))
+
+    def _run(self, step: Coroutine[Any, Any, R]) -> R:
+        try:
+            return self._owner.run(step)
+        except SessionClosed:
+            if not self._ends_with_client:
+                raise
+            raise StopAsyncIteration from None
 
     async def _take(self) -> T:
         """The next one; what an earlier call did not wait for comes first."""
-        if self._coming is None:
-            self._coming = asyncio.ensure_future(anext(self._source))
-        await asyncio.wait([self._coming])
-        coming, self._coming = self._coming, None
-        return coming.result()
+        while True:
+            if self._coming is None:
+                self._coming = asyncio.ensure_future(anext(self._source))
+                # Perhaps nobody comes back for it.
+                self._coming.add_done_callback(lambda it: it.cancelled() or it.exception())
+            coming = self._coming
+            await asyncio.wait([coming])
+            if self._coming is coming:
+                self._coming = None
+                return coming.result()
 
     async def _take_within(self, timeout_ms: int) -> T | None:
         try:
@@ -332,7 +413,7 @@ class SyncIterator(Generic[T]):
 
     def close(self) -> None:
         """End the iteration, and its watch on the server."""
-        if not self._owner.is_closed:
+        with suppress(SessionClosed):
             self._owner.run(self._end())
 
     def __enter__(self) -> Self:

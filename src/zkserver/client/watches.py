@@ -2,7 +2,8 @@
 
 Five tables, as in Apache's client: data, exist, child (one event, then gone), persistent and
 recursive (until removed). A path's watchers are kept in the order they came, each once, so a
-callable set twice on a path is called once. The tables outlive connections; after a
+callable set twice on a path is called once. Requests that will set a watch are counted, so that
+a removal does not take away on the server what they need. The tables outlive connections; after a
 reconnect `tables` says what the server must be told again.
 
 Paths here are the server's (with the chroot). Left out: sending, and calling the watchers.
@@ -50,6 +51,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._tables: tuple[_Table, ...] = ({}, {}, {}, {}, {})
+        self._coming: dict[tuple[int, str], int] = {}
 
     def __bool__(self) -> bool:
         return any(self._tables)
@@ -57,6 +59,20 @@ class Watches:
     def add(self, table: int, path: str, watcher: Watcher) -> None:
         """From now on `watcher` is told."""
         self._tables[table].setdefault(path, {})[watcher] = None
+
+    def expect(self, table: int, path: str) -> None:
+        """A request that sets a watch goes out."""
+        self._coming[table, path] = self._coming.get((table, path), 0) + 1
+
+    def arrived(self, table: int, path: str) -> None:
+        """Its reply has come, or never will."""
+        left = self._coming.pop((table, path), 1) - 1
+        if left:
+            self._coming[table, path] = left
+
+    def is_coming(self, kind: WatcherType, path: str) -> bool:
+        """Whether a request that is on its way sets a watch of this kind."""
+        return any((number, path) in self._coming for number in _OF_TYPE[kind])
 
     def take(self, kind: EventType, path: str) -> list[Watcher]:
         """Whom an event is for; one-shot watchers are forgotten by that."""

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from zkserver.base import opcodes as op
 from zkserver.client import replies, requests
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from zkserver.client.client import Client
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Mailbox(Generic[T]):
@@ -47,7 +48,9 @@ class Mailbox(Generic[T]):
             self._wake.set_result(None)
 
     async def take(self) -> T:
-        """The oldest, as soon as there is one."""
+        """The oldest, as soon as there is one. RuntimeError if somebody else waits for it."""
+        if self._wake is not None and not self._wake.done():
+            raise RuntimeError("an iterator has one reader at a time")
         while not self.items:
             self._wake = asyncio.get_running_loop().create_future()
             await self._wake
@@ -87,8 +90,9 @@ def remove(
     if not any(watcher is None or watcher in found for found in there.values()):
         done.set_exception(NoWatcher(path))
         return done
-    others = watcher is not None and any(
-        one != watcher for found in there.values() for one in found
+    others = watches.is_coming(kind, key) or (
+        watcher is not None
+        and any(one != watcher for found in there.values() for one in found)
     )
 
     def forget() -> None:
@@ -100,11 +104,9 @@ def remove(
             forget()
 
     def settle(reply: asyncio.Future[None]) -> None:
-        if done.done() or reply.cancelled():
-            return
         error = reply.exception()
-        if isinstance(error, ConnectionLoss) and local:
-            forget()
+        if done.done():
+            return
         if error is None or local:
             done.set_result(None)
         else:
@@ -133,15 +135,26 @@ class Watch:
         self._path = path
         self._mode = AddWatchMode.PERSISTENT_RECURSIVE if recursive else AddWatchMode.PERSISTENT
         self._box: Mailbox[WatchEvent] = Mailbox()
+        self._kind = (
+            WatcherType.PERSISTENT_RECURSIVE if recursive else WatcherType.PERSISTENT
+        )
         self._is_set = self._is_closed = False
+        self._setting: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Set the watch; events from now on are seen. Again and again until it is set."""
-        while not self._is_set:
+        while not self._is_set and not self._is_closed:
+            if self._setting is None:
+                self._setting = self._client.add_watch(self._path, self._mode, self._watcher)
+            setting = self._setting
             try:
-                await self._client.add_watch(self._path, self._mode, self._watcher)
+                # Who is cancelled here may come again, or close.
+                await asyncio.shield(setting)
             except ConnectionLoss:
                 continue
+            finally:
+                if setting.done():
+                    self._setting = None
             self._is_set = True
 
     def _watcher(self, event: WatchEvent) -> None:
@@ -152,19 +165,24 @@ class Watch:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._is_set and not self._client.state.is_over:
-            kind = (
-                WatcherType.PERSISTENT_RECURSIVE
-                if self._mode is AddWatchMode.PERSISTENT_RECURSIVE
-                else WatcherType.PERSISTENT
-            )
+        if self._setting is not None:
+            self._setting.add_done_callback(self._unset)
+        elif self._is_set and not self._client.state.is_over:
             try:
-                await self._client.remove_watches(
-                    self._path, kind, watcher=self._watcher, local=True
-                )
+                await self._remove()
             except ZooKeeperError:
                 # The session has just ended, and the watch with it.
                 return
+
+    def _remove(self) -> asyncio.Future[None]:
+        return self._client.remove_watches(
+            self._path, self._kind, watcher=self._watcher, local=True
+        )
+
+    def _unset(self, setting: asyncio.Future[None]) -> None:
+        """The watch was set for somebody who did not wait for it."""
+        if setting.exception() is None and not self._client.state.is_over:
+            self._remove().add_done_callback(asyncio.Future.exception)
 
     def __aiter__(self) -> Self:
         return self
@@ -185,7 +203,12 @@ class Watch:
         return event
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except asyncio.CancelledError:
+            # The block will not be there to close it.
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -250,9 +273,22 @@ async def _values(
 
 async def _value(client: Client, path: str, fetch: Fetch[T], watcher: Watcher) -> T | None:
     """The value with a watch on the next one, or None with a watch on the znode to come."""
+
+    def forget(_reply: asyncio.Future[Any]) -> None:
+        client.forget(path, watcher)
+
     while True:
         try:
-            return await fetch(watcher)
+            return await _asked(fetch(watcher), forget)
         except NoNode:
-            if await client.exists(path, watcher) is None:
+            if await _asked(client.exists(path, watcher), forget) is None:
                 return None
+
+
+async def _asked(reply: asyncio.Future[R], forget: Callable[[asyncio.Future[R]], None]) -> R:
+    """The reply; if nobody waits for it any more, the watch that it sets is forgotten."""
+    try:
+        return await asyncio.shield(reply)
+    finally:
+        if not reply.done():
+            reply.add_done_callback(forget)

@@ -20,7 +20,7 @@ from types import TracebackType
 from zkserver.base.config import Config
 from zkserver.testing import sessions
 from zkserver.testing.advancing import advance
-from zkserver.testing.aio import AsyncZooKeeperEnsemble
+from zkserver.testing.aio import AsyncZooKeeperEnsemble, started
 from zkserver.testing.clock import Clock
 from zkserver.testing.errors import NotRunningError, TestingError
 from zkserver.testing.life import LIMIT_S, Hosted, Life
@@ -202,7 +202,7 @@ class ZooKeeperEnsemble:
         return AsyncZooKeeperEnsemble(self)
 
     async def __aenter__(self) -> AsyncZooKeeperEnsemble:
-        await asyncio.to_thread(self.start)
+        await started(self.start, self.close)
         return self.aio
 
     async def __aexit__(

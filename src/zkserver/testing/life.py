@@ -122,7 +122,9 @@ class Life:
     def pause(self) -> None:
         """Let the loop stand still, as SIGSTOP does; returns when it does."""
         loop = self._loop
-        if loop is None or self._gate is not None:
+        if self._gate is not None:
+            raise NotRunningError(f"{self.name} is paused already")
+        if loop is None:
             raise NotRunningError(f"{self.name} does not run")
         gate, stands = threading.Event(), threading.Event()
 

@@ -13,7 +13,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from zkserver.base import config as configuration
 from zkserver.base import settings
@@ -54,17 +54,29 @@ class KazooClient(Protocol):
     def client_id(self) -> tuple[int, bytes] | None: ...
 
 
-Session = int | KazooClient
-"""A session: its id, or a kazoo client that has one."""
+@runtime_checkable
+class OwnClient(Protocol):
+    """What has a session as the clients of `zkserver.client` have one; 0 is none."""
+
+    @property
+    def session_id(self) -> int: ...
+
+
+Session = int | KazooClient | OwnClient
+"""A session: its id, or a client that has one, of kazoo or of `zkserver.client`."""
 
 
 def session_id_of(session: Session) -> int:
     """The id (signed) of a session. Raises ValueError for a client that has none."""
     if isinstance(session, int):
         return signed(session)
-    if session.client_id is None:
+    if isinstance(session, OwnClient):
+        session_id = session.session_id
+    else:
+        session_id = session.client_id[0] if session.client_id is not None else 0
+    if not session_id:
         raise ValueError("the client has no session")
-    return signed(session.client_id[0])
+    return signed(session_id)
 
 
 def reserve_port() -> socket.socket:
@@ -216,6 +228,11 @@ class TestServer(ABC):
             raw.close()
         self._reserved.clear()
         self._config = None
+
+    def forget_failures(self) -> None:
+        """What was before a new start concerns it no more. For one that does not run."""
+        self._failures.clear()
+        self._life = None
 
     @property
     def failures(self) -> list[ServerFailedError]:

@@ -18,7 +18,7 @@ from types import TracebackType
 from zkserver.base.config import Config
 from zkserver.testing import sessions
 from zkserver.testing.advancing import advance
-from zkserver.testing.aio import AsyncZooKeeper
+from zkserver.testing.aio import AsyncZooKeeper, started
 from zkserver.testing.clock import Clock
 from zkserver.testing.errors import TestingError
 from zkserver.testing.life import LIMIT_S, Hosted, Life
@@ -55,6 +55,9 @@ class ZooKeeper(TestServer):
 
     def start(self) -> None:
         """Begin to serve. Raises ServerFailedError if the server cannot."""
+        if self.is_running:
+            raise TestingError(f"{self.name} runs already")
+        self.forget_failures()
         with ExitStack() as undoing:
             undoing.callback(self.release)
             self.begin()
@@ -92,7 +95,7 @@ class ZooKeeper(TestServer):
         return AsyncZooKeeper(self)
 
     async def __aenter__(self) -> AsyncZooKeeper:
-        await asyncio.to_thread(self.start)
+        await started(self.start, self.close)
         return self.aio
 
     async def __aexit__(
