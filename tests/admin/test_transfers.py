@@ -16,9 +16,11 @@ from kazoo.security import make_acl, make_digest_acl
 from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.histories import describe
 from zkserver.runtime import restoring
-from zkserver.storage import purge, truncation
+from zkserver.sim.disk import SimDisk
+from zkserver.storage import purge, snapshot, truncation
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
+from zkserver.tree.tree import DataTree
 
 APACHES = (Path(__file__).parent / "apache_snapshot.bin").read_bytes()
 RATE_MS = 300_000
@@ -220,6 +222,24 @@ def test_a_body_that_does_not_read_changes_nothing(tmp_path: Path, kind: str) ->
             assert await asyncio.to_thread(client.exists, "/n0")
             assert (await inside.ask("restore", "POST", headers=ROOT, data=body)).status == 429
             await asyncio.to_thread(client.stop)
+
+    run(check)
+
+
+@pytest.mark.parametrize("zxid", [-2, 2**63 - 1, 2**63 - 100])
+def test_a_snapshot_behind_which_nothing_can_be_written(tmp_path: Path, zxid: int) -> None:
+    disk, layout, tree = SimDisk(), Layout.of("/d", "/d"), DataTree()
+    disk.make_folder(layout.snapshot_folder)
+    tree.last_zxid = zxid
+    saved = snapshot.save(disk, layout, tree, {}, compression="")
+    body = disk.read(saved.path, 0, saved.size_bytes)
+
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            got = await inside.ask("restore", "POST", headers=ROOT, data=body)
+            assert got.status == 500
+            assert f"of zxid {zxid}" in got.report["error"]
+            await filled(inside, 1)
 
     run(check)
 
