@@ -459,11 +459,13 @@ def test_snapshots_that_are_asked_for_together(tmp_path: Path) -> None:
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
         async with Inside(tmp_path) as inside:
-            monkeypatch.setattr(restoring, "free_bytes", lambda _: restoring.RESERVE_BYTES)
+            monkeypatch.setattr(restoring, "free_bytes", lambda _: restoring.RESERVE_BYTES - 1)
             files = files_of(tmp_path)
             got = await inside.ask("restore", "POST", headers=ROOT, data=APACHES)
             assert got.status == 500
             assert "no room" in got.report["error"]
+            got = await inside.ask("snapshot", headers=ROOT)
+            assert (got.status, "no room" in got.report["error"]) == (500, True)
             assert files_of(tmp_path) == files
 
     run(check)

@@ -32,6 +32,8 @@ log = get_log("admin")
 
 # Apache's 3.9.5 says 200 with the same text; a probe can tell this one apart.
 NOT_SERVING_STATUS = 503
+# What browsers say of requests that a page of somebody else's has made; programs say nothing.
+OTHER_SITES = ("cross-site", "same-site")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AddRoutes = Callable[[web.Application, View], None]
@@ -114,6 +116,8 @@ class _Commands:
 
         if command is None:
             return answer(200, {"error": f"Unknown command: {name}"}, {})
+        if command.changes and request.headers.get("Sec-Fetch-Site", "none") in OTHER_SITES:
+            return answer(403, {"error": "A page of another site may not ask for this"}, {})
         server = self._view.server
         if command.needs_server and server is None:
             return answer(NOT_SERVING_STATUS, {"error": NOT_SERVING}, {})
