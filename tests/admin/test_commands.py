@@ -75,6 +75,7 @@ def test_every_command_has_apaches_keys(tmp_path: Path) -> None:
                 extra = answer.report.keys() - apache.keys()
                 assert not extra or name == "system_properties", (name, extra)
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
@@ -108,6 +109,7 @@ def test_what_is_shown_is_what_the_words_say(tmp_path: Path) -> None:
             await inside.ask("srst")
             assert (await inside.ask("stats")).report["server_stats"]["packets_received"] <= 1
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
@@ -264,6 +266,7 @@ def test_a_proxys_word_for_the_address_counts_only_where_it_is_trusted(tmp_path:
             headers = {"Authorization": "ip", "X-Forwarded-For": "10.9.8.7, 10.0.0.1"}
             assert (await inside.ask("snapshot", headers=headers)).status == status
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(lambda: check("true", 200))
     run(lambda: check("false", 403))

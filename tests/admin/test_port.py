@@ -208,6 +208,7 @@ def test_clients_are_served_while_strangers_knock(tmp_path: Path) -> None:
             assert inside.server.tree.find(b"/n19") is not None
             assert (await inside.ask("snapshot", headers=ROOT)).status == 200
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 

@@ -96,6 +96,7 @@ def test_client_certificates(tmp_path: Path) -> None:
             inside.session = aiohttp.ClientSession()
             assert (await inside.ask("snapshot", headers=headers)).status == 403
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
@@ -115,6 +116,7 @@ def test_the_super_user_of_certificates(tmp_path: Path) -> None:
             headers = {"Authorization": "x509"}
             assert (await inside.ask("snapshot", headers=headers)).status == 200
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 

@@ -35,6 +35,7 @@ async def filled(inside: Inside, count: int = 30, size: int = 10) -> None:
         client.create("/closed", b"y", acl=[make_digest_acl("a", "b", all=True)])
         client.stop()
         client.close()
+        client.close()
 
     await asyncio.to_thread(fill)
 
@@ -68,6 +69,7 @@ def test_a_snapshot_restored_elsewhere_is_the_same_database(tmp_path: Path) -> N
             await asyncio.to_thread(other.create, "/after", b"")
             assert target.server.tree.nodes[b"/after"].stat[:8] == (zxid + 2).to_bytes(8, "big")
             await asyncio.to_thread(keeper.stop)
+            keeper.close()
             await asyncio.to_thread(other.stop)
             ended = describe(target.server.tree)
         async with Inside(tmp_path / "b") as target:
@@ -99,6 +101,7 @@ def test_sessions_go_with_their_snapshot(tmp_path: Path) -> None:
             await asyncio.to_thread(comes_back)
             for client in (old, new):
                 await asyncio.to_thread(client.stop)
+                client.close()
 
     run(check)
 
@@ -118,6 +121,7 @@ class KazooLate:
         client.start()
         client.get("/")
         client.stop()
+        client.close()
         if KazooState.LOST in states or client.client_id != self.client_id:
             raise SessionExpiredError
 
@@ -150,6 +154,7 @@ def test_the_tree_that_was_replaced_is_let_go(tmp_path: Path) -> None:
                 got = await inside.ask("restore", "POST", headers=ROOT, data=APACHES)
                 assert got.status == 200
                 await asyncio.to_thread(client.stop)
+                client.close()
                 assert old() is None
 
     run(check)
@@ -168,6 +173,7 @@ def test_a_purge_and_a_restore_wait_for_each_other(
                 client = KazooClient(f"127.0.0.1:{inside.client_port}")
                 await asyncio.to_thread(client.start)
                 await asyncio.to_thread(client.stop)
+                client.close()
                 await inside.ask("snapshot?streaming=false", headers=ROOT)
             purges: list[threading.Thread] = []
             finish = truncation.Replacement.finish
@@ -222,6 +228,7 @@ def test_a_body_that_does_not_read_changes_nothing(tmp_path: Path, kind: str) ->
             assert await asyncio.to_thread(client.exists, "/n0")
             assert (await inside.ask("restore", "POST", headers=ROOT, data=body)).status == 429
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
@@ -387,6 +394,7 @@ def test_who_may(tmp_path: Path) -> None:
             assert (got.status, got.report["error"]) == (401, "Auth info is missing for the command")
             assert b"/a" not in inside.server.tree.nodes
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
@@ -429,6 +437,7 @@ def test_a_slow_reader_of_a_snapshot_holds_up_nobody(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)  # until the server has hung up
             writer.close()
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
@@ -452,6 +461,7 @@ def test_snapshots_that_are_asked_for_together(tmp_path: Path) -> None:
                 assert b"/later" in answer.body
             assert (await first).status == 200
             await asyncio.to_thread(client.stop)
+            client.close()
 
     run(check)
 
