@@ -34,6 +34,8 @@ PROVIDERS = Providers(
         ("", []), ("digest", []), ("Digest a:b", []), ("digest  a:b", []), ("digest a:b c", []),
         ("world anyone", []), ("sasl x", []), ("super x", []), ("auth", []), ("ensemble mine", []),
         ("ensemble other", []), (" digest a:b", []),
+        # Bytes that are no UTF-8, as aiohttp hands them over.
+        ("digest \udcff:a", [Id("digest", generate_digest("\ufffd:a"))]), ("\udcff x", []),
     ],
 )
 def test_identities(authorization: str, ids: list[Id]) -> None:

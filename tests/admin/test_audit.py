@@ -17,9 +17,13 @@ from tests.support.ensemble_processes import ZKSERVER, EnsembleProcesses
 from tests.support.quiet_server import QuietClient, QuietServer
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.base import opcodes as op
-from zkserver.server.audit import AuditedTxns, audited
+from zkserver.jute import txns
+from zkserver.server.audit import AuditedCommits, AuditedTxns, audited
+from zkserver.server.database import Database
 from zkserver.server.learning import LearnerPipeline
 from zkserver.server.pipeline import Pipeline
+from zkserver.tree.tree import DataTree
+from zkserver.zab.committed_log import CommittedLog
 
 LOG4J = """\
 appender.c.type = Console
@@ -262,3 +266,48 @@ def test_without_the_setting_nothing_is_on_the_way() -> None:
     assert audited(Pipeline, False) is Pipeline
     assert audited(Pipeline, True) is AuditedTxns
     assert issubclass(audited(LearnerPipeline, True), LearnerPipeline)
+
+
+def test_a_client_may_ask_for_the_deletion_of_a_container() -> None:
+    """The request is meant for servers alone, but any client can send it."""
+    auditor = Auditor()
+    auditor.tell(op.CREATE_CONTAINER, wire.create_request("/c", flags=4))
+    record = wire.path_request("/c")
+    found = auditor.tell(op.DELETE_CONTAINER, record) + auditor.tell(op.DELETE_CONTAINER, record)
+    assert [(event["operation"], event["znode"], event["result"]) for event in found] == [
+        ("delete", "/c", "success"), ("delete", "/c", "failure")
+    ]
+
+
+def test_a_client_may_give_all_its_requests_the_same_cxid() -> None:
+    """On a learner, where a transaction has to be found by its session and cxid."""
+    quiet = QuietServer()
+    events: list[dict[str, str]] = []
+    quiet.host.audit = events.append
+    client = QuietClient(quiet)
+    database = Database(DataTree, CommittedLog(10))
+    pipeline = quiet.server.pipeline = AuditedCommits(quiet.server, database, "follower")
+    session_id, zxids = client.connection.session_id, iter(range(100, 200))
+
+    def commit(kind: int, body: object, cxid: int = 5) -> None:
+        zxid = next(zxids)
+        txn = session_id, cxid, zxid, 0, kind, body
+        pipeline.committed([(zxid, txns.encode(txn, None))])
+
+    part = op.SET_DATA, wire.set_data_request("/", b"x")
+    client.receive(
+        wire.request(5, op.CREATE_SESSION, wire.int32(1000)),
+        wire.request(5, op.MULTI, wire.multi_request([part])),
+        wire.request(5, op.SET_DATA, wire.set_data_request("/", b"y")),
+        wire.request(5, op.SET_DATA, wire.set_data_request("/", b"z")),
+    )
+    # The session is no change. What comes of the server's own doing has another cxid or type.
+    commit(op.CREATE_SESSION, (1000,))
+    commit(op.ERROR, (-101,), cxid=0)
+    commit(op.MULTI, ((op.SET_DATA, (b"/", b"x", 1)),))
+    commit(op.SET_DATA, (b"/", b"y", 2))
+    commit(op.ERROR, (-103,))
+    commit(op.ERROR, (-103,))
+    assert [(each["operation"], each["znode"], each["result"]) for each in events] == [
+        ("setData", "/", "success"), ("setData", "/", "success"), ("setData", "/", "failure")
+    ]

@@ -157,6 +157,19 @@ def test_methods(tmp_path: Path, method: str, path: str, status: int) -> None:
     run(check)
 
 
+@pytest.mark.parametrize("name", ["stat_reset", "set_trace_mask?traceMask=1", "orst", "crst"])
+def test_a_page_of_another_site_resets_nothing(tmp_path: Path, name: str) -> None:
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
+                got = await inside.ask(name, headers={"Sec-Fetch-Site": site})
+                assert got.status == status, site
+            got = await inside.ask("srvr", headers={"Sec-Fetch-Site": "cross-site"})
+            assert got.status == 200
+
+    run(check)
+
+
 def test_trace_mask(tmp_path: Path) -> None:
     async def check() -> None:
         async with Inside(tmp_path) as inside:
@@ -177,6 +190,8 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
         "ssl.quorum.keyStore.password=sesame1",
         "ssl.keyStore.passwordPath=/a/file",
         "DigestAuthenticationProvider.superDigest = super:sesame2",
+        "ssl.keyStore.pass\\\nword=\\\n  sesame3\\\n# sesame4",
+        "tickTime=\\\n2000",
         "# a comment on a password=1",
     )
 
@@ -188,7 +203,7 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
             assert known["zookeeper.ssl.keyStore.passwordPath"] == "/a/file"
             assert "sesame" not in text + json.dumps(known)
             assert text.startswith(f"dataDir={tmp_path}\n")
-            assert "# a comment on a password=1\n" in text
+            assert text.endswith("tickTime=\\\n2000\n# a comment on a password=1\n")
 
     run(check)
 

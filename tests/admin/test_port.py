@@ -16,7 +16,9 @@ from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.server_process import NotStarted
 from tests.support.zkserver_process import ZkserverProcess
 from zkserver.admin.admin_server import AdminServer
+from zkserver.admin.prometheus import PrometheusServer
 from zkserver.base.errors import ExitCode, FatalError
+from zkserver.runtime.line_limit import LINES_PER_S
 from zkserver.runtime.main import _loop_factory
 from zkserver.runtime.standalone import StandaloneProcess
 
@@ -227,6 +229,70 @@ def test_an_error_of_the_http_library_concerns_one_client(
                 assert await raw(inside.admin.port or 0, GET + b"\r\n") == b""
             await inside.session.close()
             inside.session = aiohttp.ClientSession()
+            assert (await inside.ask("ruok")).status == 200
+            assert await inside.word("ruok") == "imok"
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(check())
+
+
+def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What does not read is a line, not a traceback; neither that nor a refusal comes too often."""
+    caplog.set_level("INFO")
+
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            for _ in range(2 * LINES_PER_S):
+                await raw(inside.admin.port or 0, GET + b"X\r\n\r\n")
+                assert (await inside.ask("snapshot")).status == 401
+
+    run(check)
+    for message in ("the admin server was sent what does not read", "admin command refused"):
+        lines = [each for each in caplog.records if each.getMessage() == message]
+        # The test may last for more than one second, though not for many.
+        assert 0 < len(lines) < 2 * LINES_PER_S
+        assert not any(each.exc_info for each in lines)
+    assert not [each for each in caplog.records if each.exc_info]
+
+
+def test_a_metrics_connection_that_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zkserver.admin.prometheus.IDLE_S", 0.2)
+
+    async def check() -> None:
+        async with Inside(tmp_path, "metricsProvider.httpPort=0") as inside:
+            metrics = PrometheusServer(inside.config)
+            metrics.start(inside.process)
+            port = metrics.port or 0
+            assert await raw(port, b"") == b""
+            assert await raw(port, b"GET /metrics HTTP/1.1\r\n") == b""
+            answer = await raw(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"znode_count" in answer
+            await metrics.stop()
+
+    run(check)
+
+
+@pytest.mark.parametrize("loop_factory", [None, _loop_factory()])
+def test_an_error_of_the_http_library_under_tls_concerns_one_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop_factory: Any
+) -> None:
+    """There the loop knows the TLS protocol alone, and not whose the exception is."""
+    from tests.admin.test_tls import CA, lines
+
+    def broken(_handler: object, data: bytes) -> None:
+        raise LookupError(data)
+
+    async def check() -> None:
+        async with Inside(tmp_path, *lines(tmp_path, "admin.portUnification=true")) as inside:
+            inside.tls = CA.client(None, tmp_path)
+            assert (await inside.ask("ruok")).status == 200
+            with monkeypatch.context() as patch:
+                patch.setattr("aiohttp.web.RequestHandler.data_received", broken)
+                with pytest.raises(aiohttp.ClientError):
+                    await inside.ask("ruok")
             assert (await inside.ask("ruok")).status == 200
             assert await inside.word("ruok") == "imok"
 

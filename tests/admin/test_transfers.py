@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,11 @@ from kazoo.security import make_acl, make_digest_acl
 from tests.admin.inside import ROOT, Inside, raw, run
 from tests.support.histories import describe
 from zkserver.runtime import restoring
-from zkserver.storage import truncation
+from zkserver.sim.disk import SimDisk
+from zkserver.storage import purge, snapshot, truncation
+from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
+from zkserver.tree.tree import DataTree
 
 APACHES = (Path(__file__).parent / "apache_snapshot.bin").read_bytes()
 RATE_MS = 300_000
@@ -132,6 +137,58 @@ def test_apaches_snapshot_and_packed_ones_are_read(tmp_path: Path) -> None:
     run(check)
 
 
+def test_the_tree_that_was_replaced_is_let_go(tmp_path: Path) -> None:
+    """Also the one of the start; nobody collects cycles among what is old."""
+
+    async def check() -> None:
+        async with Inside(tmp_path, "admin.rateLimiterIntervalInMS=0") as inside:
+            for _ in range(3):
+                old = weakref.ref(inside.server.tree)
+                client = KazooClient(f"127.0.0.1:{inside.client_port}")
+                await asyncio.to_thread(client.start)
+                await asyncio.to_thread(client.get, "/zookeeper", lambda _: None)
+                got = await inside.ask("restore", "POST", headers=ROOT, data=APACHES)
+                assert got.status == 200
+                await asyncio.to_thread(client.stop)
+                assert old() is None
+
+    run(check)
+
+
+def test_a_purge_and_a_restore_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is restored may be older than all snapshots, and would be the first that a purge takes.
+    """
+
+    async def check() -> None:
+        async with Inside(tmp_path, "admin.rateLimiterIntervalInMS=0") as inside:
+            sent = await inside.ask("snapshot", headers=ROOT)
+            for _ in range(purge.MIN_RETAINED):
+                client = KazooClient(f"127.0.0.1:{inside.client_port}")
+                await asyncio.to_thread(client.start)
+                await asyncio.to_thread(client.stop)
+                await inside.ask("snapshot?streaming=false", headers=ROOT)
+            purges: list[threading.Thread] = []
+            finish = truncation.Replacement.finish
+
+            def meanwhile(replacement: truncation.Replacement, disk: Disk) -> None:
+                thread = threading.Thread(target=inside.process._purging._run)
+                purges.append(thread)
+                thread.start()
+                thread.join(0.1)  # it would be done long before
+                finish(replacement, disk)
+
+            monkeypatch.setattr(truncation.Replacement, "finish", meanwhile)
+            got = await inside.ask("restore", "POST", headers=ROOT, data=sent.body)
+            assert got.status == 200
+            await asyncio.to_thread(purges[0].join)
+            zxid = int(sent.headers["last_zxid"], 16)
+            assert f"snapshot.{zxid:x}" in files_of(tmp_path)
+
+    run(check)
+
+
 def bodies() -> dict[str, tuple[bytes, str]]:
     flipped = bytearray(APACHES)
     flipped[-30] ^= 1
@@ -169,6 +226,24 @@ def test_a_body_that_does_not_read_changes_nothing(tmp_path: Path, kind: str) ->
     run(check)
 
 
+@pytest.mark.parametrize("zxid", [-2, 2**63 - 1, 2**63 - 100])
+def test_a_snapshot_behind_which_nothing_can_be_written(tmp_path: Path, zxid: int) -> None:
+    disk, layout, tree = SimDisk(), Layout.of("/d", "/d"), DataTree()
+    disk.make_folder(layout.snapshot_folder)
+    tree.last_zxid = zxid
+    saved = snapshot.save(disk, layout, tree, {}, compression="")
+    body = disk.read(saved.path, 0, saved.size_bytes)
+
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            got = await inside.ask("restore", "POST", headers=ROOT, data=body)
+            assert got.status == 500
+            assert f"of zxid {zxid}" in got.report["error"]
+            await filled(inside, 1)
+
+    run(check)
+
+
 def files_of(folder: Path) -> list[str]:
     return sorted(each.name for each in (folder / "version-2").iterdir())
 
@@ -199,6 +274,22 @@ def test_a_body_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)  # until the broken ones are noticed
             got = await inside.ask("restore", "POST", headers=ROOT, data=APACHES)
             assert got.status == 200
+
+    run(check)
+
+
+def test_a_body_that_does_not_unpack(tmp_path: Path) -> None:
+    """It says that it is packed, and is not: aiohttp finds that out."""
+
+    async def check() -> None:
+        async with Inside(tmp_path) as inside:
+            answer = await raw(
+                inside.admin.port or 0,
+                b"POST /commands/restore HTTP/1.1\r\nHost: x\r\nAuthorization: digest root:pw\r\n"
+                b"Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\n0123456789",
+            )
+            assert b"the body broke off" in answer
+            assert inside.process.stats.restore_errors == 1
 
     run(check)
 
@@ -368,11 +459,13 @@ def test_snapshots_that_are_asked_for_together(tmp_path: Path) -> None:
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
         async with Inside(tmp_path) as inside:
-            monkeypatch.setattr(restoring, "free_bytes", lambda _: restoring.RESERVE_BYTES)
+            monkeypatch.setattr(restoring, "free_bytes", lambda _: restoring.RESERVE_BYTES - 1)
             files = files_of(tmp_path)
             got = await inside.ask("restore", "POST", headers=ROOT, data=APACHES)
             assert got.status == 500
             assert "no room" in got.report["error"]
+            got = await inside.ask("snapshot", headers=ROOT)
+            assert (got.status, "no room" in got.report["error"]) == (500, True)
             assert files_of(tmp_path) == files
 
     run(check)

@@ -139,6 +139,40 @@ def test_a_learner_takes_the_address_that_answers(run, silent: int) -> None:
     run(story())
 
 
+def test_who_is_cancelled_while_it_opens_its_listeners_leaves_none(run) -> None:
+    """As a role that ends at once: nobody would close what it has bound."""
+
+    class Halfway:
+        """A loop on which the second address takes for ever."""
+
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self.loop = loop
+            self.waits = asyncio.Event()
+
+        async def create_server(self, make: Any, host: str, port: int) -> Any:
+            if host == "127.0.0.2":
+                self.waits.set()
+                await asyncio.Event().wait()
+            return await self.loop.create_server(make, host, port)
+
+    async def story() -> None:
+        port = free_port()
+        addresses = [Address("127.0.0.1", port, 1), Address("127.0.0.2", port, 2)]
+        loop: Any = Halfway(asyncio.get_running_loop())
+        opening = asyncio.ensure_future(
+            quorum_port.listen(loop, addresses, partial(QuorumLink, 1, *[lambda *_: None] * 3))
+        )
+        await loop.waits.wait()
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await asyncio.sleep(0.05)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+    run(story())
+
+
 def test_a_leader_listens_everywhere_if_it_is_told_to(run) -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()

@@ -7,7 +7,12 @@ import pytest
 from tests.support import wire
 from tests.support.quiet_server import QuietClient, QuietServer
 from zkserver.base import opcodes as op
-from zkserver.server import monitor
+from zkserver.jute import txns
+from zkserver.server import monitor, reports
+from zkserver.server.database import Database
+from zkserver.server.stats import ServerStats
+from zkserver.tree.tree import DataTree
+from zkserver.zab.committed_log import CommittedLog
 
 OPEN = [(31, "world", "anyone")]
 
@@ -160,3 +165,32 @@ def test_values_are_numbers_and_gauges_come_before_counters_and_summaries(quiet)
     kinds = [metric.kind for metric in monitor.collect(quiet.server)]
     assert kinds == sorted(kinds, key=[monitor.GAUGE, monitor.COUNTER, monitor.SUMMARY].index)
     assert all(isinstance(value, (int, float)) for value in figures(quiet).values())
+
+
+def test_refused_large_requests_count_through_all_roles_and_until_srst():
+    quiet = QuietServer(large_request_max_bytes=50, large_request_threshold=40)
+    client = QuietClient(quiet)
+    client.receive(create("/a", b"x" * 60))
+    assert figures(quiet)["large_requests_rejected"] == 1
+    process = {each.name: each.values for each in monitor.collect_process(quiet.server.stats)}
+    assert process["large_requests_rejected"] == {"": 1}
+    reports.reset_stats(quiet.server)
+    assert figures(quiet)["large_requests_rejected"] == 0
+
+
+def test_a_learner_counts_digests_that_differ():
+    stats = ServerStats()
+    database = Database(DataTree, CommittedLog(10), stats)
+    txn = 7, 1, 9, 0, op.SET_DATA, (b"/", b"x", 1)
+    database.apply((9, txns.encode(txn, 12345)))
+    assert stats.digest_mismatches == 1
+
+
+def test_a_quota_on_a_long_name_makes_no_metric(quiet):
+    client = QuietClient(quiet)
+    for name in (b"a" * 256, b"b" * 257):
+        quota = b"/zookeeper/quota/" + name
+        asked(client, quiet, create(b"/" + name), create(quota))
+        asked(client, quiet, create(quota + b"/zookeeper_limits", b"count=5,bytes=-1"))
+    rows = [name for name in figures(quiet) if name.endswith("_quota_count_limit_per_namespace")]
+    assert rows == ["a" * 256 + "_quota_count_limit_per_namespace"]

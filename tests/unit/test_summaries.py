@@ -4,7 +4,15 @@ import random
 
 import pytest
 
-from zkserver.server.summaries import KEYS_LIMIT, Percentiles, Summary, SummarySet, key_text
+from zkserver.server.stats import ServerStats
+from zkserver.server.summaries import (
+    KEY_LIMIT_BYTES,
+    KEYS_LIMIT,
+    Percentiles,
+    Summary,
+    SummarySet,
+    key_text,
+)
 
 
 def test_a_summary_begins_at_zero_and_has_javas_rows():
@@ -47,6 +55,18 @@ def test_a_set_takes_no_more_keys_than_its_limit():
     found.record(0, 2, 8)
     assert len(found.by_key) == KEYS_LIMIT
     assert dict(found.named())["0"].count == 3
+
+
+def test_a_set_takes_no_long_keys():
+    """A client may make names of a megabyte, and remove their znodes again."""
+    found = SummarySet()
+    found.record(b"a" * KEY_LIMIT_BYTES, 1, 7)
+    found.record(b"a" * (KEY_LIMIT_BYTES + 1), 1, 7)
+    assert list(found.by_key) == [b"a" * KEY_LIMIT_BYTES]
+    stats = ServerStats()
+    stats.refused_by_quota(b"/" + b"a" * KEY_LIMIT_BYTES)
+    stats.refused_by_quota(b"/" + b"a" * (KEY_LIMIT_BYTES + 1) + b"/b")
+    assert list(stats.quota_refusals) == [b"a" * KEY_LIMIT_BYTES]
 
 
 def test_a_key_is_one_word():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zkserver.base.errors import LinkError
+from zkserver.server.stats import ServerStats
 from zkserver.server.throttle import ConnectionThrottle, LargeRequests
 
 NEVER_DROPPED = 0.999999
@@ -135,13 +136,14 @@ def test_settings() -> None:
 
 
 def test_large_requests_share_a_budget() -> None:
-    budget = LargeRequests(max_bytes=500, threshold_bytes=100)
+    stats = ServerStats()
+    budget = LargeRequests(500, 100, stats.rejected_large)
     budget.begin(300)
     budget.check(200)
     for refuse in (budget.check, budget.begin):
         with pytest.raises(LinkError, match="201 bytes beside 300 in flight"):
             refuse(201)
-    assert budget.rejected == 2
+    assert stats.large_rejected == 2
     assert budget.in_flight_bytes == 300
     budget.begin(200)
     budget.end(300)

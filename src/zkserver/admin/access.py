@@ -53,7 +53,8 @@ def identities(caller: Caller, providers: Providers) -> list[Id]:
     provider = providers.get(scheme)
     if isinstance(provider, X509Provider):
         return provider.identities(caller.subject) if caller.subject else []
-    token = parts[1].encode() if len(parts) == 2 else None
+    # aiohttp keeps bytes that are no UTF-8 as surrogates.
+    token = parts[1].encode("utf-8", "surrogateescape") if len(parts) == 2 else None
     try:
         code, ids = providers.authenticate(scheme, token, caller.address)
     except LinkError:

@@ -39,11 +39,21 @@ _MODULES = ("zkserver.admin.app",)
 
 
 class AdminServer:
-    """An attachment. `add_routes` add pages to the application when it is made."""
+    """An attachment. `add_routes` add pages to the application when it is made.
 
-    def __init__(self, config: Config, add_routes: Sequence[AddRoutes] = ()) -> None:
+    `modules` are what they import, so that it is not the loop which waits for it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        add_routes: Sequence[AddRoutes] = (),
+        *,
+        modules: Sequence[str] = (),
+    ) -> None:
         self._config = config
         self._add_routes = list(add_routes)
+        self._modules = (*_MODULES, *modules)
         self._http: GuardedHttp | None = None
 
     @property
@@ -104,7 +114,7 @@ class AdminServer:
             tls=tls,
             only_tls=config.admin_force_https,
             idle_s=idle_ms / 1000 if idle_ms > 0 else None,
-            modules=_MODULES,
+            modules=self._modules,
             name="the admin server",
         )
         http.start()

@@ -20,6 +20,7 @@ from zkserver.admin.json_text import text_of
 from zkserver.admin.transfers import Transfers
 from zkserver.admin.view import View
 from zkserver.runtime.client_port import plain_address
+from zkserver.runtime.line_limit import LineLimit
 from zkserver.runtime.logs import get_log
 from zkserver.server.reports import Report
 from zkserver.server.server import Server
@@ -31,6 +32,8 @@ log = get_log("admin")
 
 # Apache's 3.9.5 says 200 with the same text; a probe can tell this one apart.
 NOT_SERVING_STATUS = 503
+# What browsers say of requests that a page of somebody else's has made; programs say nothing.
+OTHER_SITES = ("cross-site", "same-site")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AddRoutes = Callable[[web.Application, View], None]
@@ -76,6 +79,7 @@ class _Commands:
         self._view = view
         self._config = view.process.config
         self._transfers = Transfers(view, now_ms)
+        self._refusals = LineLimit(view.process.now_ms)
         self._url = "/" + self._config.admin_command_url.strip("/")
 
     def add_to(self, app: web.Application) -> None:
@@ -112,6 +116,8 @@ class _Commands:
 
         if command is None:
             return answer(200, {"error": f"Unknown command: {name}"}, {})
+        if command.changes and request.headers.get("Sec-Fetch-Site", "none") in OTHER_SITES:
+            return answer(403, {"error": "A page of another site may not ask for this"}, {})
         server = self._view.server
         if command.needs_server and server is None:
             return answer(NOT_SERVING_STATUS, {"error": NOT_SERVING}, {})
@@ -132,12 +138,15 @@ class _Commands:
 
     def _note(self, request: web.Request, command: Command, server: Server, reason: str) -> None:
         server.stats.auth_failures += 1
-        log.warn(
-            "admin command refused",
-            command=command.name,
-            client=str(request.remote),
-            reason=reason,
-        )
+        left_out = self._refusals.admit(command.name)
+        if left_out is not None:
+            log.warn(
+                "admin command refused",
+                command=command.name,
+                client=str(request.remote),
+                reason=reason,
+                **({"lines_left_out": left_out} if left_out else {}),
+            )
 
     def _caller(self, request: web.Request) -> Caller:
         address = access.client_address(

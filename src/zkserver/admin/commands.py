@@ -28,6 +28,7 @@ class Command:
     """`run` is None for what `transfers` does. `needs_server`: not while nobody is served.
 
     `needs_auth`: the caller must have all permissions on the root. `method` is the HTTP method.
+    `changes`: it does more than tell, so pages of other sites may not have a browser ask for it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Command:
     needs_server: bool = True
     needs_auth: bool = False
     method: str = "GET"
+    changes: bool = False
 
 
 def _of_server(function: OfServer) -> OfView:
@@ -97,7 +99,8 @@ def _configuration_text(server: Server) -> Report:
 _ALL = (
     Command("configuration", _of_server(reports.configuration), ("conf", "config")),
     Command("connections", _of_server(reports.connections), ("cons",)),
-    Command("connection_stat_reset", _nothing_but(reports.reset_connections), ("crst",)),
+    Command("connection_stat_reset", _nothing_but(reports.reset_connections), ("crst",),
+            changes=True),
     Command("hash", _of_server(lambda server: {"digests": reports.digests(server)})),
     Command("dirs", _of_server(reports.directory_sizes)),
     Command("dump", _of_server(reports.dump)),
@@ -110,15 +113,16 @@ _ALL = (
     Command("last_snapshot", _of_view(View.last_snapshot), ("lsnp",)),
     Command("leader", _of_view(View.leader), ("lead",)),
     Command("monitor", _of_server(four_letter.monitor), ("mntr",)),
-    Command("observer_connection_stat_reset", _of_view(_reset_observers), ("orst",)),
+    Command("observer_connection_stat_reset", _of_view(_reset_observers), ("orst",),
+            changes=True),
     Command("observers", _of_view(View.observers), ("obsr",)),
-    Command("restore", None, ("rest",), needs_auth=True, method="POST"),
+    Command("restore", None, ("rest",), needs_auth=True, method="POST", changes=True),
     Command("ruok", _of_server(lambda _: {})),
     Command("server_stats", _of_server(
         lambda server: reports.server_stats(server, four_letter.VERSION)), ("srvr",)),
-    Command("set_trace_mask", _set_trace_mask, ("stmk",), needs_server=False),
-    Command("snapshot", None, ("snap",), needs_auth=True),
-    Command("stat_reset", _nothing_but(reports.reset_stats), ("srst",)),
+    Command("set_trace_mask", _set_trace_mask, ("stmk",), needs_server=False, changes=True),
+    Command("snapshot", None, ("snap",), needs_auth=True, changes=True),
+    Command("stat_reset", _nothing_but(reports.reset_stats), ("srst",), changes=True),
     Command("stats", _of_server(_stats), ("stat",)),
     Command("system_properties", _of_view(View.system_properties), ("sysp",), needs_server=False),
     Command("voting_view", _of_view(View.voting_view)),

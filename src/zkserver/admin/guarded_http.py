@@ -1,4 +1,6 @@
-"""The admin server's listener: plain and TLS on one port, and no connection that idles for ever.
+"""The listener of the admin server and of the metrics: no connection idles there for ever.
+
+Plain HTTP and TLS may share a port.
 
 It accepts by itself, to look at the first byte of a connection without taking it: a TLS handshake
 begins with 0x16, which no HTTP request does. Then a `Guard` stands between the transport and
@@ -10,8 +12,10 @@ aiohttp's protocol. It closes a connection
 
 At most `MAX_CONNECTIONS` are served at a time; others wait in the listen queue.
 
-What aiohttp raises while it reads from a client concerns that client alone: a `Guard` says so to
-`Process.unexpected` by its attribute `concerns_one_client`.
+What aiohttp raises while it reads from a client concerns that client alone: `_OneClient` hangs up
+on it. Through TLS the loop would not say whose the exception is, and elsewhere in the process one
+is a broken invariant that ends the server. (`concerns_one_client` says the same of a `Guard` to
+`Process.unexpected`.)
 """
 
 from __future__ import annotations
@@ -36,8 +40,25 @@ HANDSHAKE_LIMIT_S = 10.0
 _TLS_HANDSHAKE = b"\x16"
 # After a failed accept, as for want of descriptors.
 _PAUSE_S = 0.5
+_REASON_LIMIT = 200
 
 Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
+
+
+class _OneClient:
+    """A block whose exceptions cost this client its connection and nobody anything else."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._guard.give_up(error)
+        return True
 
 
 class Guard(asyncio.Protocol):
@@ -56,6 +77,7 @@ class Guard(asyncio.Protocol):
         self._loop = loop
         self._idle_s = idle_s
         self._closed = closed
+        self._safely = _OneClient(self)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._requests = 0
@@ -76,25 +98,31 @@ class Guard(asyncio.Protocol):
         """Watch it, and let aiohttp have it."""
         self._transport = cast(asyncio.Transport, transport)
         self._watch()
-        self.handler.connection_made(transport)
+        with self._safely:
+            self.handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
-        self.handler.data_received(data)
+        with self._safely:
+            self.handler.data_received(data)
 
     def eof_received(self) -> bool | None:
         """The client says no more."""
-        return cast("bool | None", self.handler.eof_received())
+        with self._safely:
+            return cast("bool | None", self.handler.eof_received())
+        return None
 
     def pause_writing(self) -> None:
         """The client does not read as fast as it is sent to."""
         self._blocked_since = self._loop.time()
-        self.handler.pause_writing()
+        with self._safely:
+            self.handler.pause_writing()
 
     def resume_writing(self) -> None:
         """It has read."""
         self._blocked_since = None
-        self.handler.resume_writing()
+        with self._safely:
+            self.handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -102,7 +130,14 @@ class Guard(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._closed(self)
-        self.handler.connection_lost(exc)
+        with self._safely:
+            self.handler.connection_lost(exc)
+
+    def give_up(self, error: Exception) -> None:
+        """The library has stumbled over what this client sent."""
+        log.warn("closing a connection", reason=repr(error)[:_REASON_LIMIT])
+        if self._transport is not None:
+            self._transport.abort()
 
     def _watch(self) -> None:
         if self._idle_s is None or self._transport is None:

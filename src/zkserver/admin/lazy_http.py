@@ -19,10 +19,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
+from zkserver.runtime.line_limit import LineLimit
 from zkserver.runtime.logs import get_log
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ BACKLOG = 128
 # How long (s) requests under way may take to end when the listener stops.
 SHUTDOWN_LIMIT_S = 1.0
 _AIOHTTP = "aiohttp.web"
+_REASON_LIMIT = 200
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
@@ -49,6 +52,37 @@ def bind(address: str, port: int) -> list[socket.socket]:
         ]
     family = socket.getaddrinfo(address or "0.0.0.0", port, type=socket.SOCK_STREAM)[0][0]
     return [socket.create_server((address, port), family=family, backlog=BACKLOG)]
+
+
+class Complaints:
+    """What aiohttp says of requests that went wrong, as a logger for it.
+
+    Anybody can send what does not read: that is a line without a traceback, and not many a second.
+    """
+
+    def __init__(self, name: str, now_ms: Callable[[], int]) -> None:
+        self._name = name
+        self._limit = LineLimit(now_ms)
+
+    def debug(self, *_: object, **__: object) -> None:
+        """Nothing that an operator would want to know."""
+
+    def exception(self, message: str, *arguments: object, exc_info: object = None) -> None:
+        """A request has failed."""
+        from aiohttp.http import HttpProcessingError
+        from aiohttp.web import RequestPayloadError
+
+        error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
+        is_theirs = isinstance(error, (HttpProcessingError, RequestPayloadError))
+        left_out = self._limit.admit("theirs" if is_theirs else "ours")
+        if left_out is None:
+            return
+        more = {"lines_left_out": left_out} if left_out else {}
+        if is_theirs:
+            reason = " ".join(str(error).split())[:_REASON_LIMIT]
+            log.info(f"{self._name} was sent what does not read", reason=reason, **more)
+        else:
+            log.error(f"{self._name}: {message % arguments}", error=error, **more)
 
 
 class LazyHttp:
@@ -146,6 +180,7 @@ class LazyHttp:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=self._shutdown_limit_s,
+            logger=Complaints(self._name, lambda: int(self._loop.time() * 1000)),
         )
         self._runner = runner
         await runner.setup()

@@ -20,10 +20,11 @@ aiohttp and prometheus_client are imported when the first scrape comes (`lazy_ht
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from zkserver.admin.lazy_http import LazyHttp, bind
+from zkserver.admin.guarded_http import GuardedHttp, Handler
+from zkserver.admin.lazy_http import bind
 from zkserver.admin.metric_meanings import MEANINGS
 from zkserver.base.config import Config
 from zkserver.base.errors import ExitCode, FatalError
@@ -41,6 +42,10 @@ log = get_log("metrics")
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7000
+# So long a connection may be silent: longer than scrapers usually are. 200 are served at a time.
+IDLE_S = 90.0
+
+Around = Callable[["web.Request", Handler], Awaitable["web.StreamResponse"]]
 
 
 class Settings(NamedTuple):
@@ -75,7 +80,12 @@ class PrometheusServer:
 
     def __init__(self, config: Config) -> None:
         self._settings = settings_of(config)
-        self._http: LazyHttp | None = None
+        self._http: GuardedHttp | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The port it listens on; None if it does not."""
+        return None if self._http is None else self._http.port
 
     def start(self, process: Process) -> None:
         """Bind the port. Raises FatalError if it cannot be had, as Apache's server does."""
@@ -88,15 +98,17 @@ class PrometheusServer:
                 f"cannot serve metrics on {host}:{port}: {error.strerror or error}. Set "
                 "metricsProvider.httpHost and metricsProvider.httpPort to others",
             ) from error
-        self._http = LazyHttp(
+        http: GuardedHttp
+        http = self._http = GuardedHttp(
             asyncio.get_running_loop(),
             sockets,
-            lambda: make_app(process, self._settings),
+            lambda: make_app(process, self._settings, http.around),
+            idle_s=IDLE_S,
             modules=("prometheus_client",),
             name="metrics",
         )
-        self._http.start()
-        log.info("metrics", address=host, port=self._http.port)
+        http.start()
+        log.info("metrics", address=host, port=http.port)
 
     async def stop(self) -> None:
         """Close the port."""
@@ -104,8 +116,8 @@ class PrometheusServer:
             await self._http.stop()
 
 
-def make_app(process: Process, settings: Settings) -> web.Application:
-    """The application with its one page."""
+def make_app(process: Process, settings: Settings, guard: Around | None = None) -> web.Application:
+    """The application with its one page. `guard` is called around every request."""
     from aiohttp import web
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -116,7 +128,11 @@ def make_app(process: Process, settings: Settings) -> web.Application:
             body=exposition(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
         )
 
-    app = web.Application()
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await handler(request) if guard is None else await guard(request, handler)
+
+    app = web.Application(middlewares=[around])
     app.add_routes([web.get("/metrics", page)])
     return app
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from zkserver.admin.rate import RateLimiter
 from zkserver.admin.view import View
+from zkserver.runtime import restoring
 from zkserver.runtime.logs import get_log
 from zkserver.runtime.restoring import Incoming, RestoreError
 from zkserver.runtime.snapshots import NoSnapshot
@@ -64,6 +65,9 @@ class Transfers:
         )
         if refusal is not None:
             return answer(refusal[0], {"error": refusal[1]}, {})
+        if not self._has_room():
+            folder = self._view.process.layout.snapshot_folder
+            return answer(500, {"error": f"the disk of {folder} has no room for a snapshot"}, {})
         try:
             saved = await self._view.process.take_snapshot()
             file = os.open(saved.path, os.O_RDONLY)
@@ -77,6 +81,13 @@ class Transfers:
             return await self._stream(request, file, size_bytes, headers)
         finally:
             os.close(file)
+
+    def _has_room(self) -> bool:
+        """Whether a snapshot leaves the log its room; a full disk would end the server."""
+        server = self._view.server
+        size_bytes = 0 if server is None else server.tree.data_size_bytes
+        folder = self._view.process.layout.snapshot_folder
+        return restoring.free_bytes(folder) >= restoring.RESERVE_BYTES + size_bytes
 
     async def _stream(
         self, request: web.Request, file: int, size_bytes: int, headers: dict[str, str]
@@ -156,7 +167,7 @@ class Transfers:
                     piece = await anext(pieces, b"")
             except TimeoutError as error:
                 raise RestoreError(f"nothing came for {limit_ms} ms") from error
-            except web.PayloadAccessError as error:
+            except (web.PayloadAccessError, web.RequestPayloadError) as error:
                 raise RestoreError("the body broke off") from error
             if not piece:
                 return

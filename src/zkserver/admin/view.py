@@ -68,6 +68,13 @@ class View:
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     @property
+    def own_client_place(self) -> str:
+        """Where this process itself finds its client port: host:port."""
+        host = self.process.config.client_port_address
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+
+    @property
     def _port(self) -> int:
         return self.process.client_port()
 
@@ -114,4 +121,4 @@ class View:
     def system_properties(self) -> Report:
         """Java's properties as they would be, those of the environment among them."""
         known: Mapping[str, str] = self.process.config.properties
-        return reports.properties((self.process.environment() | dict(known)).items())
+        return reports.shown_properties((self.process.environment() | dict(known)).items())

@@ -115,6 +115,18 @@ def parse(text: str, file_name: str = "") -> list[Entry]:
     return [_entry(number, line, file_name) for number, line in _logical_lines(text)]
 
 
+def natural_lines(text: str) -> list[str]:
+    """The lines of a properties text as they stand; the numbers of `Entry` count these."""
+    lines = _NATURAL_LINE.split(text)
+    return lines if lines[-1] else lines[:-1]
+
+
+def continues(line: str) -> bool:
+    """Whether the line after this one belongs to it: it ends in a backslash that means that."""
+    trailing = _TRAILING_BACKSLASHES.search(line)
+    return trailing is not None and len(trailing.group()) % 2 == 1
+
+
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with their continuations joined, comments and blank lines left out."""
     content = ""
@@ -127,8 +139,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             if not line or line[0] in "#!":
                 continue
             first_number = number
-        trailing = _TRAILING_BACKSLASHES.search(line)
-        continued = trailing is not None and len(trailing.group()) % 2 == 1
+        continued = continues(line)
         content += line[:-1] if continued else line
         if not continued:
             yield first_number, content

@@ -154,7 +154,7 @@ def seats(count: int, folder: Path, first_port: int) -> list[Seat]:
     made, members = [], []
     for number, ports in enumerate(zip(*rows, strict=True), 1):
         made.append(Seat(number, folder / str(number), Ports(*ports)))
-        members.append(f"server.{number}=127.0.0.1:{ports[1]}:{ports[2]}")
+        members.append(f"server.{number}=127.0.0.1:{ports[1]}:{ports[2]};127.0.0.1:{ports[0]}")
     for seat in made:
         seat.prepare(members)
     return made

@@ -29,6 +29,9 @@ from zkserver.base.errors import ExitCode, FatalError
 from zkserver.cli import STARTED_MS
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
+    from zkserver.admin.view import View
     from zkserver.base.config import Config, ConfigSource
     from zkserver.base.properties import ConfigWarning
     from zkserver.runtime.attachment import Attachment
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 2181
 DEFAULT_DATA_DIR = "data"
 PID_FILE_NAME = "zookeeper_server.pid"
+CONSOLE_MODULES = ("zkserver.admin.console", "zkserver.cli.console_session")
 ENVIRONMENT_SCRIPTS = ("zookeeper-env.sh", "java.env")
 
 
@@ -226,8 +230,16 @@ def attachments(config: Config) -> list[Attachment]:
     if config.metrics_provider_class_name == PROMETHEUS_PROVIDER:
         found.append(prometheus.PrometheusServer(config))
     if config.admin_enable_server:
-        found.append(AdminServer(config))
+        found.append(AdminServer(config, [_add_console], modules=CONSOLE_MODULES))
     return found
+
+
+def _add_console(app: web.Application, view: View) -> None:
+    """The console, which is imported when the first request comes."""
+    from zkserver.admin.console import add_console
+    from zkserver.cli.console_session import open_session
+
+    add_console(open_session, app, view)
 
 
 def load_config(deployment: Deployment, log: Log) -> tuple[Config, list[ConfigWarning]]:

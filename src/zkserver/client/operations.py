@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from zkserver.base import opcodes as op
 from zkserver.base import paths
@@ -51,6 +52,12 @@ class Operations:
     def at_root(self) -> Operations:
         """The same session without a chroot."""
         return Operations(self._session, "")
+
+    def raw_request(
+        self, kind: int, body: bytes, decode: replies.Decode, path: str
+    ) -> asyncio.Future[Any]:
+        """Ask for what is packed already; `path` is what errors name."""
+        return self._request(kind, body, decode, path)
 
     def _path(self, path: str) -> bytes:
         """The path as the server has it. Raises InvalidPath."""

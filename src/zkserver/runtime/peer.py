@@ -112,7 +112,7 @@ class PeerProcess(Process):
         self._times = RoleTimes(self.stats, self.machine.now_ms)
 
     def _make_database(self) -> Database:
-        return Database(self.make_tree, self._committed_log())
+        return Database(self.make_tree, self._committed_log(), self.stats)
 
     def _committed_log(self) -> CommittedLog:
         return CommittedLog(max(self.config.commit_log_count, DEFAULT_LIMIT))
@@ -207,7 +207,7 @@ class PeerProcess(Process):
             # What a snapshot under way holds may be about to go.
             self._snapshots.stop()
             work = peer_storage.replacement(layout, job, self.database, self.config)
-            storage.carry_out(token, work, closes_log=True)
+            storage.carry_out(token, self._purging.apart(work), closes_log=True)
 
     def _log(self, token: object, entries: list[bytes]) -> None:
         """Log entries: a few by the loop itself while the disk is quick, else by the thread."""

@@ -201,6 +201,7 @@ class Process(ABC):
         restored = recovery.restore(
             self.machine.disk, self.layout, tree, settings, log.warn, replayed=replayed
         )
+        stats.digest_mismatches += restored.digest_mismatches
         if restored.digest_mismatches:
             log.error(
                 "the log's digests differ from the tree that came of it",

@@ -1,11 +1,18 @@
-"""The purge on schedule: `autopurge.purgeInterval` hours apart, the first at start."""
+"""The purge on schedule: `autopurge.purgeInterval` hours apart, the first at start.
+
+A purge goes by which snapshots are newest. Who cuts a history back, or puts another one in its
+place, has other files go for other reasons, and may be about to keep one of the oldest: such a job
+and a purge wait for each other (`apart`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from zkserver.base.config import Config
 from zkserver.runtime.logs import get_log
+from zkserver.runtime.storage_thread import Job
 from zkserver.storage import purge
 from zkserver.storage.disk import Disk
 from zkserver.storage.layout import Layout
@@ -24,6 +31,7 @@ class Purging:
         self._layout = layout
         self._disk = disk
         self._timer: asyncio.TimerHandle | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Purge on schedule from now on, if the configuration says so.
@@ -39,6 +47,15 @@ class Purging:
         if self._timer is not None:
             self._timer.cancel()
 
+    def apart(self, job: Job) -> Job:
+        """`job`, with no purge meanwhile."""
+
+        def run(reading: Disk, writing: Disk) -> None:
+            with self._lock:
+                job(reading, writing)
+
+        return run
+
     def _purge(self) -> None:
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, self._run)
@@ -46,7 +63,8 @@ class Purging:
 
     def _run(self) -> None:
         try:
-            removed = purge.run(self._disk, self._layout, self._retain)
+            with self._lock:
+                removed = purge.run(self._disk, self._layout, self._retain)
         except OSError as error:
             log.warn("purge failed", reason=str(error))
             return

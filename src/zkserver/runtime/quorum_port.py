@@ -197,17 +197,23 @@ async def listen(
 ) -> list[asyncio.AbstractServer]:
     """The leader's listeners, at those of its addresses that can be had, or at all interfaces.
 
-    One that cannot makes a line. Raises OSError if none of them can.
+    One that cannot makes a line. Raises OSError if none of them can. Whoever cancels this gets
+    nothing, and nothing stays open.
     """
     listeners: list[asyncio.AbstractServer] = []
     problem: OSError | None = None
     places = [(None if on_all_ips else each.host, each.quorum_port) for each in addresses]
-    for host, port in dict.fromkeys(places):
-        try:
-            listeners.append(await loop.create_server(factory, host, port))
-        except OSError as error:
-            problem = error
-            log.warn("cannot listen for learners at an address", problem=str(error))
+    try:
+        for host, port in dict.fromkeys(places):
+            try:
+                listeners.append(await loop.create_server(factory, host, port))
+            except OSError as error:
+                problem = error
+                log.warn("cannot listen for learners at an address", problem=str(error))
+    except asyncio.CancelledError:
+        for listener in listeners:
+            listener.close()
+        raise
     if problem is not None and not listeners:
         raise problem
     return listeners

@@ -40,6 +40,8 @@ from zkserver.storage.truncation import INCOMING_NAME
 from zkserver.tree.tree import DataTree
 
 RESERVE_BYTES = 256 << 20
+# The last epoch of all is left to go on in.
+_ZXID_LIMIT = (1 << 63) - (1 << 32)
 _FREE_EVERY_BYTES = 8 << 20
 
 
@@ -117,8 +119,10 @@ class Incoming:
                 "the snapshot does not say which zxid it is of: it was written with "
                 "serializeLastProcessedZxid.enabled=false"
             )
-        if info.last_zxid < 0:
-            raise RestoreError(f"the snapshot is of zxid {info.last_zxid}")
+        if not 0 <= info.last_zxid < _ZXID_LIMIT:
+            raise RestoreError(
+                f"the snapshot is of zxid {info.last_zxid}, behind which no writes can come"
+            )
         digest = info.digest
         if (
             tree.digest_enabled

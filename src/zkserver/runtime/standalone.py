@@ -81,11 +81,12 @@ class StandaloneProcess(Process):
                 f"{config.data_log_dir or config.data_dir} and start again",
             )
         self.server = self._open_server(tree, restored.sessions)
-        self.server.stats.digest_mismatches = restored.digest_mismatches
         self._start_storage()
         self._active = self.server
         await self._accept(self._make_protocol)
         self._announce("standalone", restored, tree.znode_count())
+        # It goes when another database replaces it, and this coroutine stays.
+        del tree
         log.info("serving", started_in_ms=round(machine.precise_ms() - self.started_ms))
         self.server.close_orphans()
         if restored.txns_replayed:
@@ -110,7 +111,7 @@ class StandaloneProcess(Process):
         old.close()
         self._snapshots.stop()
         self._snapshots.let_go()
-        self._storage.carry_out(replaced, incoming.job(), closes_log=True)
+        self._storage.carry_out(replaced, self._purging.apart(incoming.job()), closes_log=True)
         await asyncio.shield(replaced)
         self._replaced = None
         self._writing = False

@@ -96,6 +96,9 @@ def events(asked: Asked, txn: Txn) -> list[Fields]:
         fields = decode_record(asked.kind, asked.body)
     except JuteError:
         return []
+    if asked.kind == op.DELETE_CONTAINER:
+        # Its record is a path alone.
+        fields = (fields,)
     if asked.kind == op.MULTI:
         parts = body if isinstance(body, tuple) else ()
         if kind == op.ERROR or any(part[0] == op.ERROR for part in parts):
@@ -223,12 +226,18 @@ class AuditedTxns(Pipeline):
 
 
 class AuditedCommits(LearnerPipeline):
-    """Over a learner's pipeline: what was asked is kept by session and cxid, in order."""
+    """Over a learner's pipeline: what was asked is kept by session, in order.
+
+    The transactions of a session come in the order of its requests. One has the cxid of its
+    request and, unless it was refused, the type: no client is kept from giving all of its requests
+    the same cxid. A request without a transaction would be passed over by the next one's.
+    """
 
     def __init__(self, server: Server, *arguments: Any) -> None:
         super().__init__(server, *arguments)
         self._user = user_of(server.host.environment())
-        self._asked: dict[tuple[int, int], deque[Asked]] = {}
+        # With the cxid; also what is not told of, for it may have the same cxid.
+        self._asked: dict[int, deque[tuple[int, Asked]]] = {}
 
     def submit(
         self, connection: Connection, kind: int, cxid: int, data: bytes, start: int, stop: int
@@ -236,10 +245,9 @@ class AuditedCommits(LearnerPipeline):
         """See `LearnerPipeline`."""
         before = len(self._asks)
         is_taken = super().submit(connection, kind, cxid, data, start, stop)
-        if is_taken and len(self._asks) != before and kind in _OPERATIONS:
-            key = connection.session_id, cxid
+        if is_taken and len(self._asks) != before and kind != op.SYNC:
             asked = asked_by(connection, kind, data[start:stop])
-            self._asked.setdefault(key, deque()).append(asked)
+            self._asked.setdefault(connection.session_id, deque()).append((cxid, asked))
         return is_taken
 
     def committed(self, entries: Sequence[Entry]) -> None:
@@ -259,16 +267,25 @@ class AuditedCommits(LearnerPipeline):
                 server.host.audit(fields)
 
     def _events(self, txn: Txn, paths: Sequence[bytes]) -> list[Fields]:
+        asked = self._asked_for(txn)
         if txn[4] == op.CLOSE_SESSION:
             return _ended(self._user, txn, paths)
-        key = txn[0], txn[1]
-        queue = self._asked.get(key)
-        if not queue:
-            return []
-        asked = queue.popleft()
-        if not queue:
-            del self._asked[key]
-        return events(asked, txn)
+        return [] if asked is None or asked.kind not in _OPERATIONS else events(asked, txn)
+
+    def _asked_for(self, txn: Txn) -> Asked | None:
+        """The request of a client of this server that the transaction comes of."""
+        session_id, cxid, kind = txn[0], txn[1], txn[4]
+        queue = self._asked.get(session_id)
+        if queue is None:
+            return None
+        for place, (asked_cxid, asked) in enumerate(queue):
+            if asked_cxid == cxid and kind in (asked.kind, op.ERROR):
+                for _ in range(place + 1):
+                    queue.popleft()
+                if not queue:
+                    del self._asked[session_id]
+                return asked
+        return None
 
 
 class _Leading(AuditedTxns, LeaderPipeline):

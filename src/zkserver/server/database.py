@@ -20,6 +20,7 @@ from zkserver.base.zxid import hex_zxid
 from zkserver.jute import txns
 from zkserver.jute.codec import JuteError, pack_int
 from zkserver.jute.txns import DIGEST_VERSION, Txn
+from zkserver.server.stats import ServerStats
 from zkserver.session.tracker import SessionTracker
 from zkserver.tree.tree import CONFIG, DataTree
 from zkserver.zab.committed_log import CommittedLog
@@ -40,9 +41,17 @@ def unreadable(zxid: int, error: JuteError) -> FatalError:
 
 
 class Database:
-    """`make_tree` makes an empty tree, with the features that the configuration wants."""
+    """`make_tree` makes an empty tree, with the features that the configuration wants.
 
-    def __init__(self, make_tree: Callable[[], DataTree], committed: CommittedLog) -> None:
+    `stats` count the digests that differ; those of nobody if there are none.
+    """
+
+    def __init__(
+        self,
+        make_tree: Callable[[], DataTree],
+        committed: CommittedLog,
+        stats: ServerStats | None = None,
+    ) -> None:
         self.make_tree = make_tree
         self.tree = make_tree()
         self.committed = committed
@@ -51,7 +60,7 @@ class Database:
         self.tracker: SessionTracker | None = None
         self._epoch_zxid = 0
         self._history_zxid = -1
-        self.digest_mismatches = 0
+        self._stats = ServerStats() if stats is None else stats
         self._has_agreed = False
 
     @property
@@ -145,7 +154,7 @@ class Database:
         if digest[1] == tree.digest:
             self._has_agreed = True
             return
-        self.digest_mismatches += 1
+        self._stats.digest_mismatches += 1
         if self._has_agreed:
             raise FatalError(
                 ExitCode.UNEXPECTED_ERROR,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zkserver.server import peer_words
 from zkserver.server.stats import ServerStats, namespace_of
-from zkserver.server.summaries import Summary, SummarySet, key_text
+from zkserver.server.summaries import Summary, SummarySet, key_text, may_join
 from zkserver.tree import quota, watches
 
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ def collect(server: Server) -> list[Metric]:
     return [
         *(Metric(name, GAUGE, {"": value}) for name, value in gauges.items()),
         *_quota_gauges(server),
-        *_counters(server.stats, server.large_requests.rejected),
+        *_counters(server.stats),
         *_summaries(server.stats),
     ]
 
 
 def collect_process(stats: ServerStats) -> list[Metric]:
     """The counters and summaries of a process that serves nobody now."""
-    return [*_counters(stats, 0), *_summaries(stats)]
+    return [*_counters(stats), *_summaries(stats)]
 
 
 def _gauges(server: Server) -> dict[str, float]:
@@ -118,7 +118,7 @@ def _quota_gauges(server: Server) -> Iterator[Metric]:
     usage: dict[str, quota.StatsTrack] = {}
     for path in tree.quotas.paths():
         name = namespace_of(path)
-        if len(name) + 1 != len(path):
+        if len(name) + 1 != len(path) or not may_join(limits, name):
             continue
         key = key_text(name)
         for tracks, node_path in (
@@ -151,7 +151,7 @@ def _bytes_limit(track: quota.StatsTrack) -> int:
     return hard if hard > -1 else track.size_bytes
 
 
-def _counters(stats: ServerStats, large_rejected: int) -> Iterator[Metric]:
+def _counters(stats: ServerStats) -> Iterator[Metric]:
     counters = {
         "snapshot_error_count": stats.snapshot_errors,
         "snapshot_rate_limited_count": stats.rate_limited["snapshot"],
@@ -173,7 +173,7 @@ def _counters(stats: ServerStats, large_rejected: int) -> Iterator[Metric]:
         "learner_commit_received_count": stats.learner_commits,
         "sync_processor_request_queued": stats.logged,
         "proposal_count": stats.proposals,
-        "large_requests_rejected": large_rejected,
+        "large_requests_rejected": stats.large_rejected,
         "digest_mismatches_count": stats.digest_mismatches,
         "cnxn_closed_without_zk_server_running": stats.connections_unserved,
         "response_bytes": stats.response_bytes,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from zkserver.base import properties
 from zkserver.server import peer_reports
 from zkserver.server.reads import NAMES
 
@@ -204,9 +205,13 @@ def watches(server: Server) -> dict[int, list[str]]:
 
 def watches_by_path(server: Server) -> dict[str, list[int]]:
     """The sessions that watch each path."""
-    session_of = {each: each.session_id for each in server.connections}
+    # In the order of the connections; not all of these are asked about each path.
+    places = {each: place for place, each in enumerate(server.connections)}
+    sessions = [each.session_id for each in server.connections]
     return {
-        shown(path): [session_of[each] for each in session_of if each in watchers]
+        shown(path): [
+            sessions[place] for place in sorted(places[each] for each in watchers if each in places)
+        ]
         for path, watchers in server.tree.data_watches.by_path.items()
     }
 
@@ -231,16 +236,26 @@ def is_secret(name: str) -> bool:
     return any(word in folded for word in _SECRET_WORDS) and not folded.endswith("path")
 
 
-def properties(rows: Iterable[tuple[str, str]]) -> Report:
+def shown_properties(rows: Iterable[tuple[str, str]]) -> Report:
     """Properties by name, the secret ones without their values."""
     return {name: HIDDEN if is_secret(name) else value for name, value in sorted(rows)}
 
 
 def configuration_text(text: str) -> str:
-    """A configuration file as it was read, line by line, without what is secret."""
-    lines = []
-    for line in text.splitlines():
-        name = line.lstrip().split("=", 1)[0].split(":", 1)[0]
-        is_hidden = is_secret(name) and not line.lstrip().startswith(("#", "!"))
-        lines.append(f"{name}={HIDDEN}" if is_hidden else line)
-    return "".join(f"{line}\n" for line in lines)
+    """A configuration file as it was read, line by line, without what is secret.
+
+    Of a secret there is one line, which says that it is hidden.
+    """
+    secrets = {
+        entry.line_number: entry.key for entry in properties.parse(text) if is_secret(entry.key)
+    }
+    shown_lines: list[str] = []
+    is_secrets = False
+    for number, line in enumerate(properties.natural_lines(text), 1):
+        if number in secrets:
+            shown_lines.append(f"{secrets[number]}={HIDDEN}")
+            is_secrets = True
+        elif not is_secrets:
+            shown_lines.append(line)
+        is_secrets = is_secrets and properties.continues(line)
+    return "".join(f"{line}\n" for line in shown_lines)

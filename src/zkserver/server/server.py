@@ -136,7 +136,9 @@ class Server:
             self.sessions.add(session_id, timeout_ms, now_ms())
         self.containers = ContainerReaper(self)
         self.large_requests = LargeRequests(
-            config.large_request_max_bytes, config.large_request_threshold
+            config.large_request_max_bytes,
+            config.large_request_threshold,
+            self.stats.rejected_large,
         )
         self.connection_throttle = ConnectionThrottle.from_config(config, now_ms())
         self.connections: dict[Connection, None] = {}

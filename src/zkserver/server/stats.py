@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from zkserver.base import opcodes as op
 from zkserver.base.stat import STAT
 from zkserver.prep.prep import WRITES, Prepared
-from zkserver.server.summaries import Percentiles, Summary, SummarySet
+from zkserver.server.summaries import Percentiles, Summary, SummarySet, may_join
 from zkserver.tree import watches
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class ServerStats:
         "follower_sync",
         "fsync",
         "fsync_threshold_exceeded",
+        "large_rejected",
         "last_response_bytes",
         "latency",
         "leader_unavailable",
@@ -171,6 +172,7 @@ class ServerStats:
         self.bytes_received = 0
         self.response_bytes = 0
         self.watch_bytes = 0
+        self.large_rejected = 0
         self.connections_rejected = 0
         self.connections_dropped = 0
         self.connections_unserved = 0
@@ -260,10 +262,14 @@ class ServerStats:
         for kind, count in told.items():
             self.watches_fired[kind].record(1, count)
 
+    def rejected_large(self) -> None:
+        """A request is refused for its size."""
+        self.large_rejected += 1
+
     def refused_by_quota(self, path: bytes) -> None:
         """A quota has refused a write."""
         name = namespace_of(path)
-        if name in self.quota_refusals or len(self.quota_refusals) < 1000:
+        if name in self.quota_refusals or may_join(self.quota_refusals, name):
             self.quota_refusals[name] = self.quota_refusals.get(name, 0) + 1
 
     def _draw(self, count: int) -> int:

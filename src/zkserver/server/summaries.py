@@ -6,7 +6,7 @@
   1/32 of their values wide above: a percentile is the bottom of its bucket, so it is off by 3 % at
   most and needs no chance. All values since the start (or the word srst) count.
 * `SummarySet` has one summary per key, a namespace or a server; after `KEYS_LIMIT` keys, new ones
-  are not counted, because clients choose the names.
+  are not counted, nor are keys above `KEY_LIMIT_BYTES`, because clients choose the names.
 
 `record(count, value)` takes many equal values at once, since the callers know a batch and not
 each request. The functions at the end give the rows of `mntr`.
@@ -14,10 +14,11 @@ each request. The functions at the end give the rows of `mntr`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 PERCENTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999))
 KEYS_LIMIT = 1000
+KEY_LIMIT_BYTES = 256
 _EXACT_BITS = 6
 _EXACT = 1 << _EXACT_BITS
 
@@ -99,7 +100,7 @@ class SummarySet:
         """`value` was measured for `key`, `count` times."""
         summary = self.by_key.get(key)
         if summary is None:
-            if len(self.by_key) >= KEYS_LIMIT:
+            if not may_join(self.by_key, key):
                 return
             summary = self.by_key[key] = self._kind()
         summary.record(count, value)
@@ -108,6 +109,11 @@ class SummarySet:
         """Keys as text and their summaries, in the order in which they were first seen."""
         for key, summary in self.by_key.items():
             yield key_text(key), summary
+
+
+def may_join(by_key: Sized, key: str | bytes | int) -> bool:
+    """Whether a key that is new among those that are counted is to be counted."""
+    return len(by_key) < KEYS_LIMIT and (isinstance(key, int) or len(key) <= KEY_LIMIT_BYTES)
 
 
 def key_text(key: str | bytes | int) -> str:

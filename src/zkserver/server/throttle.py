@@ -9,6 +9,7 @@ a size may take together. Who is turned away has the connection closed, unanswer
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor
 from typing import TYPE_CHECKING
 
@@ -127,16 +128,20 @@ class LargeRequests:
     """A budget of `max_bytes` for all requests in flight that are over `threshold_bytes`.
 
     A threshold of -1 means no limit. Settings that mean nothing fall back as in
-    Java: the threshold to -1, the budget to 100 MiB.
+    Java: the threshold to -1, the budget to 100 MiB. `rejected` is called for each
+    that does not fit.
     """
 
     def __init__(
-        self, max_bytes: int = LARGE_REQUEST_MAX_BYTES, threshold_bytes: int = -1
+        self,
+        max_bytes: int = LARGE_REQUEST_MAX_BYTES,
+        threshold_bytes: int = -1,
+        rejected: Callable[[], None] = lambda: None,
     ) -> None:
         self._max_bytes = max_bytes if max_bytes > 0 else LARGE_REQUEST_MAX_BYTES
         self._threshold_bytes = threshold_bytes if threshold_bytes > 0 else -1
         self.in_flight_bytes = 0
-        self.rejected = 0
+        self._rejected = rejected
 
     @property
     def limited(self) -> bool:
@@ -150,7 +155,7 @@ class LargeRequests:
     def check(self, size_bytes: int) -> None:
         """Raise LinkError if a request of this size does not fit; it is not counted yet."""
         if self.is_large(size_bytes) and self.in_flight_bytes + size_bytes > self._max_bytes:
-            self.rejected += 1
+            self._rejected()
             raise LinkError(
                 f"a request of {size_bytes} bytes beside {self.in_flight_bytes} in flight"
                 f" (largeRequestMaxBytes={self._max_bytes})"
