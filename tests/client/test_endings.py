@@ -81,7 +81,7 @@ async def test_closing_that_is_cancelled_ends_all_the_same(proxy: Proxy, caplog:
         assert client.state is SessionState.CLOSED
         assert client.server is None
         assert client._session._driver is None
-        del client
+        client._session._close_reply = None
         gc.collect()
         assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
