@@ -73,7 +73,6 @@ def connected(port: int) -> KazooClient:
 def ended(client: KazooClient) -> None:
     client.stop()
     client.close()
-    client.close()
 
 
 def single_operations(client: KazooClient) -> None:

@@ -67,7 +67,6 @@ def _pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
         client.set("/app", b"more")
         client.stop()
         client.close()
-        client.close()
         found = {}
         for mode, number in numbers.items():
             server = ensemble.server(number)

@@ -68,7 +68,6 @@ def _asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         for client in asked.clients:
             client.stop()
             client.close()
-            client.close()
 
 
 @pytest.mark.parametrize("role", ["leader", "follower", "observer"])

@@ -35,7 +35,6 @@ async def filled(inside: Inside, count: int = 30, size: int = 10) -> None:
         client.create("/closed", b"y", acl=[make_digest_acl("a", "b", all=True)])
         client.stop()
         client.close()
-        client.close()
 
     await asyncio.to_thread(fill)
 
