@@ -19,6 +19,7 @@ from tests.testing.clients import (
     nothing_left_behind,
     word,
 )
+from zkserver.client import SessionState, SyncClient
 from zkserver.testing import (
     NotRunningError,
     ServerFailedError,
@@ -339,3 +340,16 @@ def test_many_live_side_by_side() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_clients_of_a_read_only_server_are_reached_too() -> None:
+    with ZooKeeperEnsemble(2, properties={"readonlymode.enabled": "true"}) as ensemble:
+        left, gone = ensemble.servers
+        gone.kill()
+        ensemble.advance(10_000)
+        with SyncClient(left.hosts, read_only=True) as client:
+            assert client.state is SessionState.CONNECTED_READ_ONLY
+            states = client.states()
+            assert left.drop_connections() == 1
+            assert next(states) is SessionState.CONNECTING
+            states.close()

@@ -58,7 +58,7 @@ def _turn(servers: Sequence[TestServer], *, heartbeats: bool) -> None:
 
 def _beat(process: Hosted | None) -> None:
     """Touch the sessions of connected clients."""
-    server = None if process is None else process.serving_server
+    server = None if process is None else process.active_server()
     if server is not None:
         now_ms = server.now_ms()
         for session_id in server.by_session:

@@ -95,11 +95,6 @@ class HostedStandalone(Hosted, StandaloneProcess):
     """A standalone server."""
 
     @property
-    def serving_server(self) -> Server | None:
-        """Who serves clients."""
-        return self.server
-
-    @property
     def leads(self) -> bool:
         """Whether sessions expire by this server's word."""
         return True

@@ -280,7 +280,7 @@ class TestServer(ABC):
 
 
 def _drop(process: Hosted | None, session_id: int | None) -> int:
-    server = None if process is None else process.serving_server
+    server = None if process is None else process.active_server()
     if server is None:
         return 0
     found = [

@@ -33,7 +33,7 @@ def expire(
 
 def _server_of(server: TestServer) -> Server | None:
     process = server.process
-    return None if process is None else process.serving_server
+    return None if process is None else process.active_server()
 
 
 def _knows(server: TestServer, session_id: int) -> bool:
