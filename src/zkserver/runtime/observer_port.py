@@ -1,6 +1,6 @@
 """The port at which a follower serves observers (`observerMasterPort`): its listener and links.
 
-It is open while the follower serves. One that cannot be had is tried again once a second, for the
+It is open while the follower serves. One that cannot be had is tried again, for the
 follower can do without; its observers try the others meanwhile.
 
 What its bytes mean is the affair of `server.observing` and `zab.observer_master`.
@@ -26,7 +26,8 @@ from zkserver.zab.observer_master import ObserverMaster
 
 log = logs.get_log("observer master")
 
-PAUSE_S = 1.0
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
 
 
 class ObserverPort:
@@ -87,6 +88,7 @@ class ObserverPort:
         addresses = [] if member is None else [
             each._replace(quorum_port=port) for each in member.addresses
         ]
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 self._listeners = await quorum_port.listen(
@@ -96,7 +98,8 @@ class ObserverPort:
                     on_all_ips=config.quorum_listen_on_all_ips,
                 )
             except OSError:
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
                 log.info("serves observers", port=port)
                 return
