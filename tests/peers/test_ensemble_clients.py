@@ -102,6 +102,17 @@ def test_the_configuration_is_a_znode(started: Started) -> None:
             client.close_session()
 
 
+def test_a_create_session_inside_a_session_is_another_handshake_answer(started: Started) -> None:
+    for number in _numbers(ensemble := started()):
+        with RawClient(ensemble.server(number).port) as client:
+            first = client.connect()
+            client.send(wire.request(1, wire.CREATE_SESSION, wire.int32(5000)))
+            again = wire.decode_connect_response(client.receive())
+            assert again["session_id"] == first["session_id"]
+            assert _err(client, wire.CREATE, _create(f"/behind-{number}")) == 0
+            client.close_session()
+
+
 def test_a_leader_may_take_no_clients(started: Started) -> None:
     ensemble = started(servers=3, properties={"zookeeper.leaderServes": "no"}, waits=False)
     _until(lambda: sorted(ensemble.modes().values()) == ["", "follower", "follower"])

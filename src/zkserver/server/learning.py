@@ -200,7 +200,7 @@ class LearnerPipeline:
                 watching.deliver(tree.fired)
             connection = server.by_session.get(txn[0])
             if txn[4] in SESSION_KINDS:
-                self._session(txn, connection)
+                done += self._session(txn, connection)
             elif connection is not None and _is_next(connection, txn[1]):
                 if result[1] and has_moved(result):
                     # Its client is elsewhere, and must not believe that this was refused to it.
@@ -221,17 +221,19 @@ class LearnerPipeline:
         server.in_flight -= done
         server.flush_connections()
 
-    def _session(self, txn: Txn, connection: Connection | None) -> None:
-        """A session was opened or closed.
+    def _session(self, txn: Txn, connection: Connection | None) -> int:
+        """A session was opened or closed; how many requests that answers.
 
-        What waits behind the end of a session is dropped with its connection.
+        What waits behind the end of a session is dropped with its connection. A client that asks
+        for a session inside of one is told again of the one that it has.
         """
-        asker = None
-        if connection is not None:
-            is_opened = txn[4] == op.CREATE_SESSION
-            if connection.phase != OPEN if is_opened else _is_next(connection, txn[1]):
-                asker = connection
-        session_changed(self.server, txn, asker)
+        is_opened = txn[4] == op.CREATE_SESSION
+        is_beginning = is_opened and connection is not None and connection.phase != OPEN
+        is_request = connection is not None and _is_next(connection, txn[1])
+        session_changed(self.server, txn, connection if is_beginning or is_request else None)
+        if connection is None or not is_opened or not is_request:
+            return 0
+        return self._answered(connection)
 
     def _answered(self, connection: Connection) -> int:
         """The first request that the connection waits for is answered: go on behind it."""
