@@ -319,9 +319,11 @@ class LeaderRole(Role):
             link, session_id, _ = revalidation
             is_valid = self.pipeline.revalidate(revalidation)
             self._perform(self.core.revalidated(link, session_id, is_valid))
+        if out.requests:
+            # All of one call are of one link.
+            self._count_requests(out.requests[0].link, len(out.requests))
         writes: list[Forwarded] = []
         for asked in out.requests:
-            self._count_request(asked.link)
             if asked.type != op.SYNC:
                 writes.append(asked)
                 continue
@@ -334,10 +336,10 @@ class LeaderRole(Role):
         if writes:
             self.pipeline.submit_forwarded(writes)
 
-    def _count_request(self, link: int) -> None:
+    def _count_requests(self, link: int, count: int) -> None:
         traffic = self._traffic.get(link)
         if traffic is not None:
-            traffic.requests += 1
+            traffic.requests += count
 
     def learners(self) -> list[LearnerFigures]:
         """The learners that get what is proposed, for the admin commands."""

@@ -39,7 +39,8 @@ from zkserver.zab.effects import Effects, Entry, Phase
 from zkserver.zab.learner import Learner
 
 # What brings a txn. INFORMANDACTIVATE does as well, behind a number.
-_CARRYING = (PacketType.PROPOSAL, PacketType.INFORM)
+_PROPOSAL, _COMMIT = int(PacketType.PROPOSAL), int(PacketType.COMMIT)
+_CARRYING = (_PROPOSAL, int(PacketType.INFORM))
 
 
 class LearnerPipeline:
@@ -326,14 +327,19 @@ class LearnerRole(Role):
         start = proposals = 0
         for place, packet in enumerate(found, 1):
             kind, zxid, entry, _ = packet
-            proposals += kind == PacketType.PROPOSAL
-            if kind in _CARRYING and (entry is None or txns.claimed_zxid(entry) != zxid):
-                # It would be on disk before anybody reads it.
-                raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
-            # What is committed behind a SYNC is applied when that has been answered.
-            if kind == PacketType.SYNC or place == len(found):
+            if kind == _COMMIT:
+                continue
+            if kind in _CARRYING:
+                if entry is None or txns.claimed_zxid(entry) != zxid:
+                    # It would be on disk before anybody reads it.
+                    raise LinkError(f"a proposal 0x{hex_zxid(zxid)} with another txn, or with none")
+                proposals += kind == _PROPOSAL
+            elif kind == PacketType.SYNC:
+                # What is committed behind it is applied when it has been answered.
                 self._perform(self.core.received(found[start:place]))
                 start = place
+        if start < len(found):
+            self._perform(self.core.received(found[start:]))
         last = found[-1]
         if last.type == PacketType.PROPOSAL and last.data is not None:
             # They come in runs; the one that was made last stands for all.

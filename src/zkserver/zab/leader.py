@@ -50,7 +50,7 @@ from zkserver.zab.effects import (
 from zkserver.zab.learner_handler import HandlerStep, LearnerHandler, Verifier
 from zkserver.zab.settings import LeaderSettings
 
-_ACK = int(PacketType.ACK)
+_ACK, _ACKED = int(PacketType.ACK), HandlerStep.ACKED
 LAST_COUNTER = 0xFFFFFFFF
 # From here on the leader looks for a quiet moment to make way for a new epoch.
 LATE_COUNTER = 0xFFF00000
@@ -135,7 +135,7 @@ class Leader:
         last_proposed = self.last_proposed
         try:
             for packet in arrived:
-                if handler.step >= HandlerStep.ACKED:
+                if handler.step >= _ACKED:
                     if packet.type != _ACK:
                         self._on_talk(handler, packet)
                     elif newest < packet.zxid <= last_proposed:

@@ -67,6 +67,7 @@ _PROPOSAL = int(PacketType.PROPOSAL)
 _COMMIT = int(PacketType.COMMIT)
 # Steps in which packets wait in `_held`.
 _HOLDING = (_Step.TREE, _Step.STORING)
+_IN_STEP = (_Step.UPTODATE, _Step.SERVING)
 _IGNORED_WHILE_SYNCHRONISING = (PacketType.PING, PacketType.REVALIDATE, PacketType.SYNC)
 
 
@@ -196,15 +197,11 @@ class Learner:
         """Go through what has come, as far as the step allows."""
         try:
             while self._held and self._step not in _HOLDING and self._step is not _Step.ENDED:
+                if self._step in _IN_STEP:
+                    self._take_broadcast()
+                    continue
                 packet = self._held.popleft()
-                if self._step is _Step.SERVING or self._step is _Step.UPTODATE:
-                    if packet.type == _PROPOSAL:
-                        self._on_proposal(packet.zxid, packet.data or b"")
-                    elif packet.type == _COMMIT:
-                        self._commit(packet.zxid)
-                    else:
-                        self._on_broadcast(packet)
-                elif self._step is _Step.HISTORY:
+                if self._step is _Step.HISTORY:
                     self._on_history(packet)
                 elif self._step is _Step.CHOICE:
                     self._on_choice(packet)
@@ -212,6 +209,20 @@ class Learner:
                     self._on_leader_info(packet)
         except LinkError as error:
             self._end(str(error))
+
+    def _take_broadcast(self) -> None:
+        """Proposals and commits, up to the first packet that is something else."""
+        held = self._held
+        while held:
+            packet = held.popleft()
+            kind, zxid, data, _ = packet
+            if kind == _PROPOSAL:
+                self._on_proposal(zxid, data or b"")
+            elif kind == _COMMIT:
+                self._commit(zxid)
+            else:
+                self._on_broadcast(packet)
+                return
 
     def _on_leader_info(self, packet: Packet) -> None:
         if packet.type != PacketType.LEADERINFO:
