@@ -11,7 +11,7 @@ threads of their own either way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,18 +20,6 @@ from zkserver.testing.server import Session, TestServer
 if TYPE_CHECKING:
     from zkserver.testing.ensemble import EnsembleServer, ZooKeeperEnsemble
     from zkserver.testing.zookeeper import ZooKeeper
-
-
-async def started(start: Callable[[], None], close: Callable[[], None]) -> None:
-    """Start in a thread; who is cancelled meanwhile leaves nothing that runs."""
-    starting = asyncio.ensure_future(asyncio.to_thread(start))
-    try:
-        await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await asyncio.wait([starting])
-        if starting.exception() is None:
-            await asyncio.to_thread(close)
-        raise
 
 
 class _AsyncServer:

@@ -11,16 +11,14 @@ one clock, which `advance` puts on. Server ids count from 1.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from zkserver.base.config import Config
 from zkserver.testing import sessions
 from zkserver.testing.advancing import advance
-from zkserver.testing.aio import AsyncZooKeeperEnsemble, started
+from zkserver.testing.aio import AsyncZooKeeperEnsemble
 from zkserver.testing.clock import Clock
 from zkserver.testing.errors import NotRunningError, TestingError
 from zkserver.testing.life import LIMIT_S, Hosted, Life
@@ -28,6 +26,7 @@ from zkserver.testing.links import Links
 from zkserver.testing.loop import ServerLoop
 from zkserver.testing.machine import TestingMachine
 from zkserver.testing.processes import HostedPeer
+from zkserver.testing.scope import Scope
 from zkserver.testing.server import (
     DEFAULT_TICK_TIME_MS,
     HOST,
@@ -110,7 +109,7 @@ class EnsembleServer(TestServer):
                 self.life.result(future)
 
 
-class ZooKeeperEnsemble:
+class ZooKeeperEnsemble(Scope[AsyncZooKeeperEnsemble]):
     """`servers` servers. A context manager, with `with` and with `async with`.
 
     `data_dir`: a folder for the files of all, which stay; None: in memory. Other arguments are
@@ -179,39 +178,10 @@ class ZooKeeperEnsemble:
                 ending.callback(server.release)
                 ending.callback(server.end, Life.stop)
 
-    def __enter__(self) -> ZooKeeperEnsemble:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except TestingError:
-            # What the test itself has raised says more.
-            if error is None:
-                raise
-
     @property
     def aio(self) -> AsyncZooKeeperEnsemble:
         """The same with coroutines, for a test that is one and has this from a fixture."""
         return AsyncZooKeeperEnsemble(self)
-
-    async def __aenter__(self) -> AsyncZooKeeperEnsemble:
-        await started(self.start, self.close)
-        return self.aio
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
     # Who is who
 

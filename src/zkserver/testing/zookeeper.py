@@ -9,27 +9,26 @@ the loopback address. Its clock may be put on (`advance`), its sessions may be e
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from zkserver.base.config import Config
 from zkserver.testing import sessions
 from zkserver.testing.advancing import advance
-from zkserver.testing.aio import AsyncZooKeeper, started
+from zkserver.testing.aio import AsyncZooKeeper
 from zkserver.testing.clock import Clock
 from zkserver.testing.errors import TestingError
 from zkserver.testing.life import LIMIT_S, Hosted, Life
 from zkserver.testing.loop import ServerLoop
 from zkserver.testing.machine import TestingMachine
 from zkserver.testing.processes import HostedStandalone
+from zkserver.testing.scope import Scope
 from zkserver.testing.server import DEFAULT_TICK_TIME_MS, Session, TestServer, session_id_of
 from zkserver.testing.watch import Watch
 
 
-class ZooKeeper(TestServer):
+class ZooKeeper(TestServer, Scope[AsyncZooKeeper]):
     """One server. A context manager, with `with` and with `async with`.
 
     `data_dir`: a folder for its files, which stay; None: in memory. `tick_time_ms`: the shortest
@@ -72,39 +71,10 @@ class ZooKeeper(TestServer):
         if self.failures:
             raise self.failures[0]
 
-    def __enter__(self) -> ZooKeeper:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except TestingError:
-            # What the test itself has raised says more.
-            if error is None:
-                raise
-
     @property
     def aio(self) -> AsyncZooKeeper:
         """The same with coroutines, for a test that is one and has this from a fixture."""
         return AsyncZooKeeper(self)
-
-    async def __aenter__(self) -> AsyncZooKeeper:
-        await started(self.start, self.close)
-        return self.aio
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
     # Sessions and time
 
