@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.tools import logs, snapshots
 from tests.tools.conftest import ENTRIES, Tool
 from zkserver.base import opcodes as op
 from zkserver.base.acl import OPEN_ACL
+from zkserver.cli import main, tools
 from zkserver.jute import txns
 from zkserver.tree.tree import DataTree
 
@@ -108,3 +110,9 @@ def test_the_page_names_every_program() -> None:
     assert set(re.findall(r"`(zk[A-Z]\S+\.sh)`", table)) == {
         name for name in ENTRIES if name.endswith(".sh")
     }
+
+
+def test_the_command_knows_its_tools_without_importing_them() -> None:
+    assert set(main.TOOL_NAMES) == set(tools.TOOLS)
+    program = "import sys, zkserver.cli.main; sys.exit('zkserver.cli.tools' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -16,15 +16,35 @@ import click
 
 from zkserver import __version__
 from zkserver.base.errors import FatalError
-from zkserver.cli import tools
 from zkserver.cli.serve import CommandError, Deployment, Options, locate
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 LEVEL_NAMES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+# Those of `cli.tools`.
+TOOL_NAMES = ("initialize", "log", "purge", "snapshot")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class Commands(click.Group):
+    """The commands here, and the tools, which are imported when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted((*super().list_commands(ctx), *TOOL_NAMES))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name."""
+        if cmd_name not in TOOL_NAMES:
+            return super().get_command(ctx, cmd_name)
+        from zkserver.cli import tools
+
+        return tools.TOOLS[cmd_name]
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.option("--config", "config_dir", metavar="DIR", help="Configuration directory.")
 @click.pass_context
 def cli(context: click.Context, config_dir: str | None) -> None:
@@ -187,10 +207,6 @@ def ensemble(context: click.Context, count: int, data_dir: str, port: int) -> No
 def version() -> None:
     """Print the version."""
     say(f"zkserver, version {__version__}, compatible with Apache ZooKeeper 3.9\n")
-
-
-for tool in tools.TOOLS:
-    cli.add_command(tool)
 
 
 def _start(deployment: Deployment) -> int:

@@ -222,14 +222,17 @@ def run_foreground(deployment: Deployment) -> int:
 
 def attachments(config: Config) -> list[Attachment]:
     """What looks at the server from within its process, as the configuration wants it."""
-    from zkserver.admin import prometheus
-    from zkserver.admin.admin_server import AdminServer
     from zkserver.base.config_rules import PROMETHEUS_PROVIDER
 
     found: list[Attachment] = []
+    # Each is imported only if it is wanted: a start takes as long as its imports.
     if config.metrics_provider_class_name == PROMETHEUS_PROVIDER:
-        found.append(prometheus.PrometheusServer(config))
+        from zkserver.admin.prometheus import PrometheusServer
+
+        found.append(PrometheusServer(config))
     if config.admin_enable_server:
+        from zkserver.admin.admin_server import AdminServer
+
         found.append(AdminServer(config, [_add_console], modules=CONSOLE_MODULES))
     return found
 

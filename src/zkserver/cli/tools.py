@@ -208,5 +208,10 @@ def locate(context: click.Context, cfg: str | None) -> Deployment:
     return serve.locate(serve.Options(cfg=cfg, config_dir=context.obj), os.environ)
 
 
-TOOLS: tuple[click.Command, ...] = (log, snapshot, purge, initialize)
-"""What `zkserver` has of them."""
+TOOLS: dict[str, click.Command] = {
+    "initialize": initialize,
+    "log": log,
+    "purge": purge,
+    "snapshot": snapshot,
+}
+"""What `zkserver` has of them, by name; `cli.main` knows the names without importing this."""
