@@ -21,7 +21,6 @@ import importlib
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from ssl import SSLContext
 from typing import TYPE_CHECKING
 
 from zkserver.runtime.line_limit import LineLimit
@@ -89,8 +88,8 @@ class LazyHttp:
     """See the module's docstring.
 
     `sockets` listen already and belong to this object from now on. `make_app` is called once, on
-    the loop, when aiohttp and `modules` have been imported; it may import them itself. `ssl` makes
-    all connections TLS. `name` is what the log calls the listener.
+    the loop, when aiohttp and `modules` have been imported; it may import them itself. `name` is
+    what the log calls the listener.
     """
 
     def __init__(
@@ -99,7 +98,6 @@ class LazyHttp:
         sockets: Sequence[socket.socket],
         make_app: Callable[[], web.Application],
         *,
-        ssl: SSLContext | None = None,
         modules: Sequence[str] = (),
         name: str = "HTTP",
         shutdown_limit_s: float = SHUTDOWN_LIMIT_S,
@@ -107,7 +105,6 @@ class LazyHttp:
         self._loop = loop
         self._sockets = list(sockets)
         self._make_app = make_app
-        self._ssl = ssl
         self._modules = (_AIOHTTP, *modules)
         self._name = name
         self._shutdown_limit_s = shutdown_limit_s
@@ -191,7 +188,7 @@ class LazyHttp:
         from aiohttp import web
 
         for each in self._sockets:
-            await web.SockSite(runner, each, ssl_context=self._ssl, backlog=BACKLOG).start()
+            await web.SockSite(runner, each, backlog=BACKLOG).start()
 
     def _import(self) -> None:
         for name in self._modules:

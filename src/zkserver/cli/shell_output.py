@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from zkserver.base import acl as permissions
+from zkserver.cli.java_time import plain_date
 from zkserver.cli.shell_arguments import encode
 from zkserver.client import Acl, EventType, Stat, WatchEvent
 
@@ -31,10 +32,6 @@ _STYLES = {
     "good": "32", "warning": "33", "title": "1",
 }  # fmt: skip
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = (
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-)  # fmt: skip
 _DUMP_LIMIT_BYTES = 1024
 """A person who did not ask for a hex dump sees no more of it."""
 _PRETTY_LIMIT_BYTES = 256 * 1024
@@ -193,11 +190,7 @@ def visible(text: str) -> str:
 
 def java_date(time_ms: int) -> str:
     """A moment as java.util.Date prints it, in this machine's time zone."""
-    at = time.localtime(time_ms // 1000)
-    return (
-        f"{_DAYS[at.tm_wday]} {_MONTHS[at.tm_mon - 1]} {at.tm_mday:02} "
-        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} {at.tm_zone} {at.tm_year}"
-    )
+    return plain_date(time.localtime(time_ms // 1000))
 
 
 def stat_fields(stat: Stat) -> Iterator[tuple[str, str]]:

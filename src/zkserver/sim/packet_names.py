@@ -21,30 +21,14 @@ from typing import Protocol
 from zkserver.base import opcodes as op
 from zkserver.base.errors import LinkError
 from zkserver.base.zxid import epoch_of
-from zkserver.jute import codec, notifications, txns
+from zkserver.jute import codec, notifications, txn_text, txns
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute.codec import JuteError
 from zkserver.jute.notifications import Notification
 from zkserver.jute.quorum_packets import Packet, PacketType
 from zkserver.sim.zab_history import shown
 
-_OPERATIONS = {
-    op.CREATE: "create",
-    op.CREATE2: "create2",
-    op.CREATE_CONTAINER: "createContainer",
-    op.CREATE_TTL: "createTTL",
-    op.DELETE: "delete",
-    op.DELETE_CONTAINER: "deleteContainer",
-    op.SET_DATA: "setData",
-    op.SET_ACL: "setACL",
-    op.CHECK: "check",
-    op.MULTI: "multi",
-    op.SYNC: "sync",
-    op.RECONFIG: "reconfig",
-    op.CREATE_SESSION: "createSession",
-    op.CLOSE_SESSION: "closeSession",
-    op.ERROR: "error",
-}
+_OPERATIONS = {**txn_text.NAMES, op.SYNC: "sync"}
 _SIGNATURE = codec.buffer(packets.SNAPSHOT_SIGNATURE)
 _OF_ZXID = (PacketType.PROPOSAL, PacketType.INFORM, PacketType.ACK, PacketType.COMMIT)
 

@@ -40,14 +40,19 @@ from zkserver.zab.effects import (
     Effects,
     Entry,
     EpochFile,
-    Forwarded,
     Phase,
-    Revalidation,
     StoreEpoch,
     Write,
     put,
 )
-from zkserver.zab.learner_handler import HandlerStep, LearnerHandler, Verifier
+from zkserver.zab.learner_handler import (
+    HandlerStep,
+    LearnerHandler,
+    Verifier,
+    history_of,
+    is_busy,
+    take_request,
+)
 from zkserver.zab.settings import LeaderSettings
 
 _ACK, _ACKED = int(PacketType.ACK), HandlerStep.ACKED
@@ -352,10 +357,7 @@ class Leader:
             return
         self._out.synchronised += (plan.kind.value,)
         self._out.notes.append(f"synchronises learner {handler.server_id} by {plan.summary}")
-        queue = [Packet(plan.kind.value, plan.zxid)]
-        for zxid, data in plan.entries:
-            queue.append(Packet(PacketType.PROPOSAL, zxid, data))
-            queue.append(Packet(PacketType.COMMIT, zxid))
+        queue = history_of(plan)
         if handler.is_participant and self._outstanding:
             queue += [Packet(PacketType.PROPOSAL, zxid, data) for zxid, data in self._outstanding]
             handler.sent(self.last_proposed, self._now_ms)
@@ -368,11 +370,7 @@ class Leader:
 
     def _is_busy(self, with_trees: bool) -> bool:
         limit = self.settings.max_snap_syncs if with_trees else self.settings.max_diff_syncs
-        under_way = sum(
-            each.step is HandlerStep.HISTORY and each.is_sent_tree == with_trees
-            for each in self._handlers.values()
-        )
-        return under_way >= limit
+        return is_busy(self._handlers.values(), limit, with_trees=with_trees)
 
     def _count_established(self) -> None:
         if self.phase is not Phase.SYNCHRONISATION or not self._is_quorum(self._established):
@@ -393,18 +391,10 @@ class Leader:
     # --- broadcast
 
     def _on_talk(self, handler: LearnerHandler, packet: Packet) -> None:
-        kind, _, data, authinfo = packet
-        if kind == PacketType.PING:
-            self._out.touched += packets.parse_touches(data)
-        elif kind == PacketType.REVALIDATE:
-            self._out.revalidations.append(
-                Revalidation(handler.link, *packets.parse_revalidation(data))
+        if not take_request(handler.link, packet, self._out):
+            self._out.notes.append(
+                f"a packet of type {packet.type}, which means nothing to a leader"
             )
-        elif kind == PacketType.REQUEST:
-            request = packets.parse_request(data)
-            self._out.requests.append(Forwarded(handler.link, *request, authinfo))
-        else:
-            self._out.notes.append(f"a packet of type {kind}, which means nothing to a leader")
 
     def _advance(self) -> None:
         """Commit as far as a quorum has acknowledged."""

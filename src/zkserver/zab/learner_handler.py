@@ -7,7 +7,7 @@ handler.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from zkserver.base.errors import LinkError
 from zkserver.base.zxid import epoch_of
 from zkserver.jute import quorum_packets as packets
 from zkserver.jute.quorum_packets import Packet, PacketType
+from zkserver.zab.effects import Effects, Forwarded, Revalidation
+from zkserver.zab.synchronisation import SyncPlan
 
 
 class Verifier(Protocol):
@@ -120,3 +122,34 @@ class LearnerHandler:
     def is_overdue(self, now_ms: int, limit_ms: int) -> bool:
         """Whether it owes an ACK for longer than `limit_ms`."""
         return bool(self._unacked) and now_ms - self._unacked[0][0] > limit_ms
+
+
+def history_of(plan: SyncPlan) -> list[Packet]:
+    """The plan's packet, then each of its txns with its COMMIT."""
+    queue = [Packet(plan.kind.value, plan.zxid)]
+    for zxid, data in plan.entries:
+        queue.append(Packet(PacketType.PROPOSAL, zxid, data))
+        queue.append(Packet(PacketType.COMMIT, zxid))
+    return queue
+
+
+def is_busy(handlers: Iterable[LearnerHandler], limit: int, *, with_trees: bool) -> bool:
+    """Whether so many learners are sent their history in this way already."""
+    under_way = sum(
+        each.step is HandlerStep.HISTORY and each.is_sent_tree == with_trees for each in handlers
+    )
+    return under_way >= limit
+
+
+def take_request(link: int, packet: Packet, out: Effects) -> bool:
+    """What learners ask and tell while they serve; False for a packet of another type."""
+    kind, _, data, authinfo = packet
+    if kind == PacketType.PING:
+        out.touched += packets.parse_touches(data)
+    elif kind == PacketType.REVALIDATE:
+        out.revalidations.append(Revalidation(link, *packets.parse_revalidation(data)))
+    elif kind == PacketType.REQUEST:
+        out.requests.append(Forwarded(link, *packets.parse_request(data), authinfo))
+    else:
+        return False
+    return True

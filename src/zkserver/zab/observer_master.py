@@ -34,8 +34,14 @@ from zkserver.jute import quorum_packets as packets
 from zkserver.jute.quorum_packets import Packet, PacketType
 from zkserver.zab import synchronisation
 from zkserver.zab.committed_log import CommittedLog
-from zkserver.zab.effects import Effects, Entry, Forwarded, Revalidation, put
-from zkserver.zab.learner_handler import HandlerStep, LearnerHandler
+from zkserver.zab.effects import Effects, Entry, put
+from zkserver.zab.learner_handler import (
+    HandlerStep,
+    LearnerHandler,
+    history_of,
+    is_busy,
+    take_request,
+)
 from zkserver.zab.settings import LeaderSettings
 
 # What a packet takes beside its data, and a COMMIT with it.
@@ -194,11 +200,9 @@ class ObserverMaster:
             self._close(handler, "too many observers are synchronised now; it will come again")
             return
         self._out.notes.append(f"synchronises observer {handler.server_id} by {plan.summary}")
-        queue = [Packet(plan.kind.value, plan.zxid)]
-        for zxid, data in plan.entries:
-            queue.append(Packet(PacketType.PROPOSAL, zxid, data))
-            queue.append(Packet(PacketType.COMMIT, zxid))
-            self._limits_bytes[handler.link] += len(data) + _OVERHEAD_BYTES
+        queue = history_of(plan)
+        sizes = (len(data) + _OVERHEAD_BYTES for _, data in plan.entries)
+        self._limits_bytes[handler.link] += sum(sizes)
         queue.append(Packet(PacketType.NEWLEADER, make_zxid(self.epoch, 0), limits.config))
         put(self._out.send, handler.link, *queue)
         handler.step = HandlerStep.HISTORY
@@ -206,25 +210,14 @@ class ObserverMaster:
 
     def _is_busy(self, with_trees: bool) -> bool:
         limit = self.settings.max_snap_syncs if with_trees else self.settings.max_diff_syncs
-        under_way = sum(
-            each.step is HandlerStep.HISTORY and each.is_sent_tree == with_trees
-            for each in self._handlers.values()
-        )
-        return under_way >= limit
+        return is_busy(self._handlers.values(), limit, with_trees=with_trees)
 
     def _on_talk(self, handler: LearnerHandler, packet: Packet) -> None:
-        kind, _, data, authinfo = packet
-        if kind == PacketType.PING:
-            self._out.touched += packets.parse_touches(data)
-        elif kind == PacketType.REVALIDATE:
-            asked = packets.parse_revalidation(data)
-            self._out.revalidations.append(Revalidation(handler.link, *asked))
-        elif kind == PacketType.REQUEST:
-            request = packets.parse_request(data)
-            self._out.requests.append(Forwarded(handler.link, *request, authinfo))
-        elif kind != PacketType.ACK:
-            # The answer to UPTODATE is an ACK; it means nothing to anybody.
-            self._out.notes.append(f"a packet of type {kind}, which means nothing to a master")
+        # The answer to UPTODATE is an ACK; it means nothing to anybody.
+        if not take_request(handler.link, packet, self._out) and packet.type != PacketType.ACK:
+            self._out.notes.append(
+                f"a packet of type {packet.type}, which means nothing to a master"
+            )
 
     # --- small things
 
