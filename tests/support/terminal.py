@@ -26,10 +26,12 @@ class Terminal:
         self.process_id, self._fd = pty.fork()
         if self.process_id == 0:
             try:
-                os.execvpe(command[0], list(command), dict(environment))
+                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+                # The terminal has its size before anybody asks, and no variable says another one.
+                unsized = {k: v for k, v in environment.items() if k not in ("COLUMNS", "LINES")}
+                os.execvpe(command[0], list(command), unsized)
             finally:
                 os._exit(127)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.exit_code: int | None = None
 
     def __enter__(self) -> Terminal:
